@@ -1,0 +1,17 @@
+"""What can go wrong in storage, as the rooms above see it: vendor errors are translated at the door."""
+
+
+class StorageUnavailable(Exception):
+    """Postgres or S3 can't be reached or answered with its own fault; the same call may work later."""
+
+
+class StorageFull(Exception):
+    """The disk behind Postgres or S3 is full."""
+
+
+class ObjectMissing(Exception):
+    """No object has this key."""
+
+
+class LeaseLost(Exception):
+    """The job is no longer this worker's (re-claimed, cancelled, message deleted): its work must be thrown away."""

@@ -1,0 +1,18 @@
+"""Prefixed ids that sort by time of creation: prefix, 48 bits of milliseconds, 80 random bits (a ULID)."""
+
+import re
+import secrets
+import time
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PATTERN = re.compile(rf"[a-z]{{3}}_[{_ALPHABET}]{{26}}")
+
+
+def new_id(prefix: str) -> str:
+    """A new id such as `msg_01hzy…`; prefixes: thr msg upl tra rep whk job."""
+    number = (time.time_ns() // 1_000_000 << 80) | secrets.randbits(80)
+    return f"{prefix}_" + "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def is_id(prefix: str, text: str) -> bool:
+    return text.startswith(prefix + "_") and _PATTERN.fullmatch(text) is not None

@@ -1,0 +1,69 @@
+"""Which objects may exist that no row refers to yet, and which prefixes are to be emptied.
+
+A key is written here before its PUT and taken out in the transaction that refers to it. What a dead intent left is
+deleted by the reaper; a deleted message's prefix is emptied until no worker can still be writing into it.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from storage.tables import NOW, erasures, intents
+
+
+def declare(connection: Connection, message_id: str, keys: Iterable[str], *, ttl_s: float) -> None:
+    expires_at = func.clock_timestamp() + timedelta(seconds=ttl_s)
+    statement = insert(intents).values(
+        [{"object_key": key, "message_id": message_id, "expires_at": expires_at} for key in keys]
+    )
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["object_key"], set_={"expires_at": statement.excluded.expires_at}
+        )
+    )
+
+
+def settle(connection: Connection, keys: Iterable[str]) -> None:
+    connection.execute(delete(intents).where(intents.c.object_key.in_(list(keys))))
+
+
+def expired(connection: Connection, *, limit: int = 200) -> list[str]:
+    """Keys of dead intents, locked against another reaper until the transaction ends."""
+    rows = connection.execute(
+        select(intents.c.object_key)
+        .where(intents.c.expires_at < func.clock_timestamp())
+        .order_by(intents.c.expires_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return [row.object_key for row in rows]
+
+
+def erase_later(connection: Connection, message_id: str, *, settle_s: float) -> None:
+    settle_at = func.clock_timestamp() + timedelta(seconds=settle_s)
+    connection.execute(insert(erasures).values(message_id=message_id, settle_at=settle_at).on_conflict_do_nothing())
+
+
+def due_erasures(connection: Connection, *, again_s: float, limit: int = 50) -> list[str]:
+    """Message ids whose objects are to be deleted now; each comes again after `again_s` until it has settled."""
+    due = (
+        select(erasures.c.message_id)
+        .where(erasures.c.run_after <= func.clock_timestamp())
+        .order_by(erasures.c.run_after)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = connection.execute(
+        update(erasures)
+        .where(erasures.c.message_id.in_(due))
+        .values(run_after=func.clock_timestamp() + timedelta(seconds=again_s))
+        .returning(erasures.c.message_id)
+    )
+    return [row.message_id for row in rows]
+
+
+def erased(connection: Connection, message_id: str) -> None:
+    """To be called after the prefix was emptied: forgets the erasure when nobody can write there any more."""
+    connection.execute(delete(erasures).where(erasures.c.message_id == message_id, erasures.c.settle_at < NOW))

@@ -1,0 +1,308 @@
+"""Jobs: rows that workers claim under a lease. Postgres is the truth, the broker only rings.
+
+A claim raises the job's fencing token; whoever holds an older token can no longer finish, so each step happens
+once as seen from outside however often it ran. All times are the database's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import IntEnum
+from typing import Any, Literal
+
+from sqlalchemy import Connection, and_, func, or_, select, update
+
+from storage.errors import LeaseLost
+from storage.ids import new_id
+from storage.tables import NOW, jobs, messages
+
+Queue = Literal["media", "speech"]
+MAX_FAILURES = 5
+_BACKOFF_CAP_S = 60
+
+
+class Lane(IntEnum):
+    """Live is claimed before batch, always."""
+
+    LIVE = 0
+    BATCH = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    id: str
+    queue: str
+    lane: int
+    message_id: str
+    transcript_id: str | None
+    token: int
+    attempts: int
+    requeues: int
+    alone: bool
+
+
+@dataclass(frozen=True)
+class DeadJob:
+    """A job given up; its message's voice or transcript is to be marked as failed."""
+
+    id: str
+    queue: str
+    message_id: str
+    transcript_id: str | None
+
+
+def add(
+    connection: Connection,
+    queue: Queue,
+    message_id: str,
+    *,
+    transcript_id: str | None = None,
+    lane: Lane = Lane.LIVE,
+) -> str:
+    job_id = new_id("job")
+    connection.execute(
+        jobs.insert().values(
+            id=job_id,
+            queue=queue,
+            lane=int(lane),
+            state="queued",
+            message_id=message_id,
+            transcript_id=transcript_id,
+        )
+    )
+    return job_id
+
+
+def claim(
+    connection: Connection, queue: Queue, *, lane: Lane | None, limit: int, lease_s: float, worker: str
+) -> list[Job]:
+    """Up to `limit` jobs of one lane, or of both with live first.
+
+    A job whose lease once expired is claimed alone, for it may be what kills its worker.
+    """
+    head_of_queue = (
+        select(jobs.c.id, jobs.c.alone)
+        .where(jobs.c.queue == queue, jobs.c.state == "queued", jobs.c.run_after <= func.now())
+        .order_by(jobs.c.lane, jobs.c.run_after, jobs.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    if lane is not None:
+        head_of_queue = head_of_queue.where(jobs.c.lane == int(lane))
+    head = connection.execute(head_of_queue).all()
+    chosen = _together(head)
+    if not chosen:
+        return []
+    rows = connection.execute(
+        update(jobs)
+        .where(jobs.c.id.in_(chosen))
+        .values(
+            state="running",
+            token=jobs.c.token + 1,
+            lease_until=_from_now(lease_s),
+            worker=worker,
+            updated_at=NOW,
+        )
+        .returning(*_JOB_COLUMNS)
+    ).all()
+    claimed = {row.id: _job(row) for row in rows}
+    return [claimed[job_id] for job_id in chosen]
+
+
+def heartbeat(connection: Connection, held: Sequence[Job], *, lease_s: float) -> set[str]:
+    """Prolongs the leases and returns the ids of the jobs still held."""
+    rows = connection.execute(
+        update(jobs)
+        .where(or_(*(_mine(job) for job in held)))
+        .values(lease_until=_from_now(lease_s), updated_at=NOW)
+        .returning(jobs.c.id)
+    )
+    return {row.id for row in rows}
+
+
+def finish(connection: Connection, job: Job) -> None:
+    """To be called first in the transaction that writes the job's result; raises LeaseLost when it may not.
+
+    The message is locked before the job, in the order that deleting a message takes them.
+    """
+    _lock_message(connection, job)
+    _change(connection, job, state="done", lease_until=None, reason=None)
+
+
+def requeue(connection: Connection, job: Job, *, reason: str | None, delay_s: float | None = None) -> None:
+    """Puts the job back without blame: infrastructure failed, or its worker stops (no delay then)."""
+    delay = min(2.0**job.requeues, _BACKOFF_CAP_S) if delay_s is None else delay_s
+    _change(
+        connection,
+        job,
+        state="queued",
+        lease_until=None,
+        run_after=_from_now(delay),
+        requeues=jobs.c.requeues + (0 if reason is None else 1),
+        reason=reason,
+    )
+
+
+def blame(connection: Connection, job: Job, *, reason: str) -> bool:
+    """Counts a failure that the job itself caused; True when it was the last one and the job is dead now."""
+    _lock_message(connection, job)
+    dead = job.attempts + 1 >= MAX_FAILURES
+    _change(
+        connection,
+        job,
+        state="dead" if dead else "queued",
+        lease_until=None,
+        run_after=_from_now(min(2.0**job.attempts, _BACKOFF_CAP_S)),
+        attempts=jobs.c.attempts + 1,
+        reason=reason,
+    )
+    return dead
+
+
+def reap(connection: Connection, *, limit: int = 500) -> tuple[int, list[DeadJob]]:
+    """Takes expired leases back; returns how many were requeued and the jobs that died of it."""
+    expired = connection.execute(
+        select(jobs.c.id, jobs.c.alone, jobs.c.expiries)
+        .where(jobs.c.state == "running", jobs.c.lease_until < func.clock_timestamp())
+        .order_by(jobs.c.lease_until)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    dead = [row.id for row in expired if row.alone and row.expiries + 1 >= MAX_FAILURES]
+    again = [row.id for row in expired if row.id not in set(dead)]
+    if again:
+        connection.execute(
+            update(jobs)
+            .where(jobs.c.id.in_(again))
+            .values(
+                state="queued",
+                token=jobs.c.token + 1,
+                lease_until=None,
+                run_after=NOW,
+                expiries=jobs.c.expiries + func.cast(jobs.c.alone, jobs.c.expiries.type),
+                alone=True,
+                reason="its lease expired: the worker died or hung",
+                updated_at=NOW,
+            )
+        )
+    return len(again), _bury(connection, dead)
+
+
+def _bury(connection: Connection, ids: Sequence[str]) -> list[DeadJob]:
+    if not ids:
+        return []
+    rows = connection.execute(
+        update(jobs)
+        .where(jobs.c.id.in_(ids))
+        .values(
+            state="dead",
+            token=jobs.c.token + 1,
+            lease_until=None,
+            expiries=jobs.c.expiries + 1,
+            reason=f"its lease expired {MAX_FAILURES} times while it ran alone",
+            updated_at=NOW,
+        )
+        .returning(jobs.c.id, jobs.c.queue, jobs.c.message_id, jobs.c.transcript_id)
+    )
+    return [DeadJob(row.id, row.queue, row.message_id, row.transcript_id) for row in rows]
+
+
+def due_queues(connection: Connection) -> list[str]:
+    """The queues that have something to claim now: each deserves a ring."""
+    due = [
+        queue
+        for queue in ("media", "speech")
+        if connection.execute(
+            select(jobs.c.id)
+            .where(jobs.c.queue == queue, jobs.c.state == "queued", jobs.c.run_after <= func.now())
+            .limit(1)
+        ).first()
+    ]
+    return due
+
+
+def cancel_for_message(connection: Connection, message_id: str) -> None:
+    """Takes every open job of a message away from whoever holds it; the message's row must be locked already."""
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.message_id == message_id, jobs.c.state.in_(("queued", "running", "dead")))
+        .values(state="cancelled", token=jobs.c.token + 1, lease_until=None, updated_at=NOW)
+    )
+
+
+def revive(connection: Connection, job_id: str) -> DeadJob | None:
+    """Gives a dead job a fresh start; None when there is no such dead job."""
+    row = connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.state == "dead")
+        .values(state="queued", run_after=NOW, attempts=0, expiries=0, requeues=0, updated_at=NOW)
+        .returning(jobs.c.id, jobs.c.queue, jobs.c.message_id, jobs.c.transcript_id)
+    ).first()
+    return None if row is None else DeadJob(row.id, row.queue, row.message_id, row.transcript_id)
+
+
+def page(connection: Connection, *, state: str | None, limit: int, after: str | None) -> list[dict[str, Any]]:
+    """Jobs newest first, as plain mappings for the operator."""
+    query = select(jobs).order_by(jobs.c.id.desc()).limit(limit)
+    if state is not None:
+        query = query.where(jobs.c.state == state)
+    if after is not None:
+        query = query.where(jobs.c.id < after)
+    return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def counts(connection: Connection) -> list[tuple[str, str, int, int]]:
+    """(queue, state, lane, number) of every job that is not finished."""
+    rows = connection.execute(
+        select(jobs.c.queue, jobs.c.state, jobs.c.lane, func.count())
+        .where(jobs.c.state != "done")
+        .group_by(jobs.c.queue, jobs.c.state, jobs.c.lane)
+    )
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+
+_JOB_COLUMNS = (
+    jobs.c.id,
+    jobs.c.queue,
+    jobs.c.lane,
+    jobs.c.message_id,
+    jobs.c.transcript_id,
+    jobs.c.token,
+    jobs.c.attempts,
+    jobs.c.requeues,
+    jobs.c.alone,
+)
+
+
+def _job(row: Any) -> Job:
+    return Job(**row._mapping)
+
+
+def _together(head: Sequence[Any]) -> list[str]:
+    if head and head[0].alone:
+        return [head[0].id]
+    return [row.id for row in head if not row.alone]
+
+
+def _lock_message(connection: Connection, job: Job) -> None:
+    alive = connection.execute(
+        select(messages.c.id)
+        .where(messages.c.id == job.message_id, messages.c.deleted_at.is_(None))
+        .with_for_update(key_share=True)
+    ).first()
+    if alive is None:
+        raise LeaseLost(f"message {job.message_id} was deleted")
+
+
+def _change(connection: Connection, job: Job, **values: Any) -> None:
+    changed = connection.execute(update(jobs).where(_mine(job)).values(**values, updated_at=NOW))
+    if changed.rowcount != 1:
+        raise LeaseLost(f"job {job.id} is no longer held with token {job.token}")
+
+
+def _mine(job: Job) -> Any:
+    return and_(jobs.c.id == job.id, jobs.c.token == job.token, jobs.c.state == "running")
+
+
+def _from_now(seconds: float) -> Any:
+    return func.clock_timestamp() + timedelta(seconds=seconds)

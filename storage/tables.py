@@ -1,0 +1,215 @@
+"""The tables. A migration makes them (storage/migrations); this file is what queries are written against."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import UserDefinedType
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    }
+)
+# The database's clock decides, never a worker's: clocks of machines differ and step.
+NOW = text("clock_timestamp()")
+
+
+class Xid8(UserDefinedType[str]):
+    """Postgres's 64-bit transaction id."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        return "xid8"
+
+
+def _moment(name: str, **options: object) -> Column[object]:
+    return Column(name, DateTime(timezone=True), **options)  # type: ignore[arg-type]
+
+
+threads = Table(
+    "threads",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("external_id", Text, unique=True),
+    Column("title", Text),
+    Column("created_by", Text, nullable=False),
+    _moment("created_at", nullable=False, server_default=NOW),
+    # Taken under the row's lock, so that a thread's numbers follow commit order.
+    Column("last_seq", BigInteger, nullable=False, server_default=text("0")),
+    _moment("last_activity_at", nullable=False, server_default=NOW),
+)
+
+participants = Table(
+    "participants",
+    metadata,
+    Column("thread_id", Text, ForeignKey("threads.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    _moment("joined_at", nullable=False, server_default=NOW),
+    Column("visible_after_seq", BigInteger, nullable=False, server_default=text("0")),
+    Column("read_seq", BigInteger, nullable=False, server_default=text("0")),
+    Index("participants_user_id_idx", "user_id", "thread_id"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("thread_id", Text, ForeignKey("threads.id", ondelete="CASCADE"), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("sender_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("text", Text),
+    Column("external_id", Text),
+    _moment("created_at", nullable=False, server_default=NOW),
+    _moment("deleted_at"),
+    UniqueConstraint("thread_id", "seq"),
+    Index("messages_sender_id_idx", "sender_id"),
+)
+
+voices = Table(
+    "voices",
+    metadata,
+    Column("message_id", Text, ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("error_code", Text),
+    Column("error_message", Text),
+    Column("language_hint", Text),
+    Column("original_key", Text, nullable=False),
+    Column("original_size", BigInteger, nullable=False),
+    Column("original_sha256", Text, nullable=False),
+    Column("container", Text, nullable=False),
+    Column("duration_ms", Integer),
+    Column("loudness_lufs", Double),
+    Column("waveform", LargeBinary),
+    Column("peaks", LargeBinary),
+    Column("renditions", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("speech_key", Text),
+    Column("transcript_id", Text),
+)
+
+transcripts = Table(
+    "transcripts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("message_id", Text, ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("requested_language", Text),
+    Column("language", Text),
+    Column("language_probability", Double),
+    Column("confidence", Double),
+    Column("text", Text),
+    Column("model", Text),
+    Column("object_key", Text),
+    Column("error_code", Text),
+    Column("error_message", Text),
+    _moment("created_at", nullable=False, server_default=NOW),
+    _moment("finished_at"),
+    UniqueConstraint("message_id", "version"),
+)
+
+plays = Table(
+    "plays",
+    metadata,
+    Column("message_id", Text, ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("position_ms", Integer, nullable=False),
+    _moment("completed_at"),
+    _moment("updated_at", nullable=False, server_default=NOW),
+    Index("plays_user_id_idx", "user_id"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("queue", Text, nullable=False),
+    Column("lane", SmallInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("message_id", Text, ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
+    Column("transcript_id", Text),
+    Column("token", BigInteger, nullable=False, server_default=text("0")),
+    _moment("lease_until"),
+    _moment("run_after", nullable=False, server_default=NOW),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("requeues", Integer, nullable=False, server_default=text("0")),
+    Column("expiries", Integer, nullable=False, server_default=text("0")),
+    Column("alone", Boolean, nullable=False, server_default=text("false")),
+    Column("reason", Text),
+    Column("worker", Text),
+    _moment("created_at", nullable=False, server_default=NOW),
+    _moment("updated_at", nullable=False, server_default=NOW),
+    # Claiming reads the head of this index however long the queue is.
+    Index("jobs_claim_idx", "queue", "lane", "run_after", "id", postgresql_where=text("state = 'queued'")),
+    Index("jobs_lease_idx", "lease_until", postgresql_where=text("state = 'running'")),
+    Index("jobs_state_idx", "state", "id", postgresql_where=text("state <> 'done'")),
+    Index("jobs_message_id_idx", "message_id"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    # With the transaction's id a reader can wait for those still open: ids alone don't follow commit order.
+    Column("xid", Xid8, nullable=False, server_default=text("pg_current_xact_id()")),
+    Column("type", Text, nullable=False),
+    Column("thread_id", Text, nullable=False),
+    Column("message_id", Text),
+    Column("user_id", Text),
+    _moment("created_at", nullable=False, server_default=NOW),
+    Index("events_order_idx", "xid", "id"),
+)
+
+intents = Table(
+    "intents",
+    metadata,
+    Column("object_key", Text, primary_key=True),
+    Column("message_id", Text, nullable=False),
+    _moment("expires_at", nullable=False),
+    Index("intents_expires_at_idx", "expires_at"),
+    Index("intents_message_id_idx", "message_id"),
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("message_id", Text, primary_key=True),
+    _moment("run_after", nullable=False, server_default=NOW),
+    # Until then a worker that lost its lease may still write; the prefix is emptied again and again.
+    _moment("settle_at", nullable=False),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    _moment("locked_until"),
+    Column("fingerprint", Text),
+    Column("status", SmallInteger),
+    Column("resource_id", Text),
+    _moment("created_at", nullable=False, server_default=NOW),
+    Index("idempotency_keys_created_at_idx", "created_at"),
+)

@@ -1,0 +1,183 @@
+"""Threads and who is in them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, delete, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
+
+from storage.ids import new_id
+from storage.tables import NOW, messages, participants, plays, threads
+
+MAX_PARTICIPANTS = 256
+
+
+@dataclass(frozen=True)
+class Thread:
+    """A thread as one participant sees it; `last_message_id` is the newest that is not deleted."""
+
+    id: str
+    external_id: str | None
+    title: str | None
+    created_at: datetime
+    last_activity_at: datetime
+    participants: list[str]
+    last_message_id: str | None
+    unread_count: int
+    unplayed_count: int
+
+
+def create(
+    connection: Connection,
+    *,
+    creator: str,
+    members: Sequence[str],
+    title: str | None = None,
+    external_id: str | None = None,
+) -> tuple[str, bool]:
+    """Returns (id, made); an `external_id` that exists gives its thread unchanged."""
+    made = connection.execute(
+        insert(threads)
+        .values(id=new_id("thr"), created_by=creator, title=title, external_id=external_id)
+        .on_conflict_do_nothing(index_elements=["external_id"])
+        .returning(threads.c.id)
+    ).scalar()
+    if made is None:
+        query = select(threads.c.id).where(threads.c.external_id == external_id)
+        return connection.execute(query).scalar_one(), False
+    everybody = dict.fromkeys([creator, *members])
+    connection.execute(participants.insert(), [{"thread_id": made, "user_id": user} for user in everybody])
+    return made, True
+
+
+def get(connection: Connection, thread_id: str, viewer: str) -> Thread | None:
+    """None when there is no such thread or the viewer is not in it: the two look alike from outside."""
+    row = connection.execute(_seen_by(viewer).where(threads.c.id == thread_id)).first()
+    return None if row is None else Thread(**row._mapping)
+
+
+def page(connection: Connection, viewer: str, *, limit: int, before: tuple[datetime, str] | None) -> list[Thread]:
+    """The viewer's threads, newest activity first; `before` is the last row's (last_activity_at, id)."""
+    query = _seen_by(viewer).order_by(threads.c.last_activity_at.desc(), threads.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(tuple_(threads.c.last_activity_at, threads.c.id) < before)
+    return [Thread(**row._mapping) for row in connection.execute(query)]
+
+
+def has_member(connection: Connection, thread_id: str, user_id: str) -> bool:
+    query = select(participants.c.user_id).where(_membership(thread_id, user_id))
+    return connection.execute(query).first() is not None
+
+
+def members(connection: Connection, thread_id: str) -> list[str]:
+    query = select(participants.c.user_id).where(participants.c.thread_id == thread_id)
+    return list(connection.execute(query.order_by(participants.c.user_id)).scalars())
+
+
+def add_member(connection: Connection, thread_id: str, user_id: str) -> bool:
+    """False when the thread is full. Adding who is already in changes nothing."""
+    lock(connection, thread_id)
+    if has_member(connection, thread_id, user_id):
+        return True
+    count = select(func.count()).where(participants.c.thread_id == thread_id)
+    if connection.execute(count).scalar_one() >= MAX_PARTICIPANTS:
+        return False
+    connection.execute(participants.insert().values(thread_id=thread_id, user_id=user_id))
+    return True
+
+
+def remove_member(connection: Connection, thread_id: str, user_id: str) -> None:
+    connection.execute(delete(participants).where(_membership(thread_id, user_id)))
+
+
+def lock(connection: Connection, thread_id: str) -> None:
+    connection.execute(select(threads.c.id).where(threads.c.id == thread_id).with_for_update(key_share=True))
+
+
+def next_seq(connection: Connection, thread_id: str) -> int:
+    """The number of the thread's next message; holds the thread's row until commit, so numbers follow commits."""
+    return connection.execute(
+        update(threads)
+        .where(threads.c.id == thread_id)
+        .values(last_seq=threads.c.last_seq + 1, last_activity_at=NOW)
+        .returning(threads.c.last_seq)
+    ).scalar_one()
+
+
+def mark_read(connection: Connection, thread_id: str, user_id: str, seq: int) -> bool:
+    """True when this moved the reader's mark; it never moves back."""
+    moved = connection.execute(
+        update(participants).where(_membership(thread_id, user_id), participants.c.read_seq < seq).values(read_seq=seq)
+    )
+    return moved.rowcount == 1
+
+
+def _seen_by(viewer: str) -> Select[Any]:
+    me = participants.alias("me")
+    return (
+        select(
+            threads.c.id,
+            threads.c.external_id,
+            threads.c.title,
+            threads.c.created_at,
+            threads.c.last_activity_at,
+            _member_list().label("participants"),
+            _last_message(me).label("last_message_id"),
+            _unread(me).label("unread_count"),
+            _unplayed(me).label("unplayed_count"),
+        )
+        .join(me, me.c.thread_id == threads.c.id)
+        .where(me.c.user_id == viewer)
+    )
+
+
+def _member_list() -> Any:
+    everybody = participants.alias("everybody")
+    return (
+        select(func.array_agg(aggregate_order_by(everybody.c.user_id, everybody.c.user_id)))
+        .where(everybody.c.thread_id == threads.c.id)
+        .scalar_subquery()
+    )
+
+
+def _last_message(me: Any) -> Any:
+    return select(messages.c.id).where(*_visible(me)).order_by(messages.c.seq.desc()).limit(1).scalar_subquery()
+
+
+def _unread(me: Any) -> Any:
+    return (
+        select(func.count())
+        .where(*_visible(me), messages.c.seq > me.c.read_seq, messages.c.sender_id != me.c.user_id)
+        .scalar_subquery()
+    )
+
+
+def _unplayed(me: Any) -> Any:
+    heard = (
+        select(plays.c.message_id)
+        .where(
+            plays.c.message_id == messages.c.id,
+            plays.c.user_id == me.c.user_id,
+            plays.c.completed_at.is_not(None),
+        )
+        .exists()
+    )
+    return (
+        select(func.count())
+        .where(*_visible(me), messages.c.kind == "voice", messages.c.sender_id != me.c.user_id, ~heard)
+        .scalar_subquery()
+    )
+
+
+def _visible(me: Any) -> tuple[Any, ...]:
+    return (
+        messages.c.thread_id == threads.c.id,
+        messages.c.seq > me.c.visible_after_seq,
+        messages.c.deleted_at.is_(None),
+    )
+
+
+def _membership(thread_id: str, user_id: str) -> Any:
+    return (participants.c.thread_id == thread_id) & (participants.c.user_id == user_id)

@@ -1,0 +1,127 @@
+"""Versions of a message's transcript. Text rests in the row, segments and words in the object."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select, update
+
+from storage import events, intents, jobs
+from storage.ids import new_id
+from storage.tables import NOW, messages, transcripts, voices
+
+
+@dataclass(frozen=True)
+class SpeechWork:
+    """What a speech job needs to know; `speech_key` is None when the speech audio was not kept."""
+
+    message_id: str
+    transcript_id: str
+    thread_id: str
+    speech_key: str | None
+    original_key: str
+    language: str | None
+
+
+@dataclass(frozen=True)
+class SpeechResult:
+    """`state` is completed or no_speech."""
+
+    state: str
+    language: str | None
+    language_probability: float | None
+    confidence: float | None
+    text: str
+    model: str
+    object_key: str
+
+
+def start(connection: Connection, transcript_id: str) -> SpeechWork | None:
+    """Marks the transcript as being made; None when it is gone."""
+    row = connection.execute(
+        update(transcripts)
+        .where(
+            transcripts.c.id == transcript_id,
+            voices.c.message_id == transcripts.c.message_id,
+            messages.c.id == transcripts.c.message_id,
+        )
+        .values(state="processing", error_code=None, error_message=None)
+        .returning(
+            transcripts.c.message_id,
+            transcripts.c.id,
+            messages.c.thread_id,
+            voices.c.speech_key,
+            voices.c.original_key,
+            transcripts.c.requested_language,
+        )
+    ).first()
+    return None if row is None else SpeechWork(*row)
+
+
+def finish(connection: Connection, job: jobs.Job, work: SpeechWork, result: SpeechResult) -> None:
+    """Raises LeaseLost. A version that says nothing never takes the place of one that says something."""
+    jobs.finish(connection, job)
+    connection.execute(
+        update(transcripts)
+        .where(transcripts.c.id == work.transcript_id)
+        .values(
+            state=result.state,
+            language=result.language,
+            language_probability=result.language_probability,
+            confidence=result.confidence,
+            text=result.text,
+            model=result.model,
+            object_key=result.object_key,
+            finished_at=NOW,
+        )
+    )
+    intents.settle(connection, [result.object_key])
+    _adopt(connection, work, result)
+    events.add(connection, "transcript.completed", thread_id=work.thread_id, message_id=work.message_id)
+
+
+def _adopt(connection: Connection, work: SpeechWork, result: SpeechResult) -> None:
+    active = connection.execute(
+        select(transcripts.c.text)
+        .join(voices, voices.c.transcript_id == transcripts.c.id)
+        .where(voices.c.message_id == work.message_id, transcripts.c.id != work.transcript_id)
+    ).scalar()
+    if result.text or not active:
+        connection.execute(
+            update(voices).where(voices.c.message_id == work.message_id).values(transcript_id=work.transcript_id)
+        )
+
+
+def fail(connection: Connection, transcript_id: str, *, code: str, message: str) -> None:
+    row = connection.execute(
+        update(transcripts)
+        .where(transcripts.c.id == transcript_id, messages.c.id == transcripts.c.message_id)
+        .values(state="failed", error_code=code, error_message=message, finished_at=NOW)
+        .returning(messages.c.id, messages.c.thread_id)
+    ).first()
+    if row is not None:
+        events.add(connection, "transcript.failed", thread_id=row.thread_id, message_id=row.id)
+
+
+def revive(connection: Connection, transcript_id: str) -> None:
+    connection.execute(
+        update(transcripts)
+        .where(transcripts.c.id == transcript_id, transcripts.c.state == "failed")
+        .values(state="pending", error_code=None, error_message=None, finished_at=None)
+    )
+
+
+def add_version(connection: Connection, message_id: str, *, language: str | None) -> str:
+    """A further version, still to be made; the voice's row is locked so that numbers don't collide."""
+    connection.execute(select(voices.c.message_id).where(voices.c.message_id == message_id).with_for_update())
+    latest = select(func.max(transcripts.c.version)).where(transcripts.c.message_id == message_id)
+    version = (connection.execute(latest).scalar() or 0) + 1
+    transcript_id = new_id("tra")
+    connection.execute(
+        transcripts.insert().values(
+            id=transcript_id,
+            message_id=message_id,
+            version=version,
+            state="pending",
+            requested_language=language,
+        )
+    )
+    return transcript_id
