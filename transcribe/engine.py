@@ -1,0 +1,134 @@
+"""Many recordings at once: gate, cut into rows, group by length, read group after group, put together again."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+from transcribe.clip import SAMPLE_RATE, Clip, validate
+from transcribe.decoding import FRAMES_PER_SECOND
+from transcribe.devices import Device
+from transcribe.errors import TranscribeError
+from transcribe.gate import Span, speech_windows
+from transcribe.language import canonical_language
+from transcribe.protocol import Outcome, nothing
+from transcribe.reader import Reader
+from transcribe.rows import Context, Row, RowResult, group_rows
+from transcribe.transcript import Transcript, no_speech
+
+TURN_S = 0.2
+
+
+@dataclass
+class FittedEngine:
+    """Batches short recordings with no more encoder context than each length needs."""
+
+    model: str
+    reader: Reader
+    context: Context
+    device: Device
+    usual_language: str | None
+    hotwords: str
+
+    def __post_init__(self) -> None:
+        # Twice the workers: a call made from `between` finds a thread, and the model takes turns between the two.
+        self._pool = ThreadPoolExecutor(2 * self.device.workers, thread_name_prefix="speech")
+
+    def transcribe(self, clips: Sequence[Clip], between: Callable[[], None] = nothing) -> list[Outcome]:
+        prepared = list(self._pool.map(self._prepare, range(len(clips)), clips))
+        rows = [row for found in prepared if isinstance(found, list) for row in found]
+        results = self._read(group_rows(rows, self.device.batch), between)
+        return [
+            found if isinstance(found, TranscribeError) else self._assembled(index, results)
+            for index, found in enumerate(prepared)
+        ]
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+    def _prepare(self, index: int, clip: Clip) -> list[Row] | TranscribeError:
+        try:
+            validate(clip)
+            language = clip.language and canonical_language(clip.language, self.reader.whisper.supported_languages)
+        except TranscribeError as error:
+            return error
+        windows = speech_windows(clip.samples, self.context.longest_window_s)
+        if not windows:
+            return []
+        mel = self.reader.whisper.feature_extractor(clip.samples)
+        prior = clip.prior or ({self.usual_language: 1.0} if self.usual_language else {})
+        prompt = self.reader.prompt_tokens(", ".join(filter(None, [clip.prompt, self.hotwords])))
+        return [self._row(index, mel, window, language, prior, prompt) for window in windows]
+
+    def _row(
+        self, index: int, mel: Any, window: Span, language: str | None, prior: Any, prompt: tuple[int, ...]
+    ) -> Row:
+        first, last = (edge * FRAMES_PER_SECOND // SAMPLE_RATE for edge in (window.start, window.end))
+        part = mel[:, first : max(last, first + 1)]
+        frames = self.context.frames(part.shape[1], mel.shape[0])
+        return Row(index, part, window.start / SAMPLE_RATE, window.end / SAMPLE_RATE, language, prior, prompt, frames)
+
+    def _read(
+        self, groups: list[list[Row]], between: Callable[[], None]
+    ) -> dict[int, list[RowResult] | TranscribeError]:
+        results: dict[int, Any] = {}
+        waiting = list(reversed(groups))
+        running: set[Any] = set()
+        while waiting or running:
+            while waiting and len(running) < self.device.workers:
+                running.add(self._pool.submit(self._read_group, waiting.pop()))
+            done, running = wait(running, TURN_S, FIRST_COMPLETED)
+            for future in done:
+                for clip, result in future.result():
+                    _collect(results, clip, result)
+            between()
+        return results
+
+    def _read_group(self, rows: list[Row]) -> list[tuple[int, RowResult | TranscribeError]]:
+        try:
+            return [(result.clip, result) for result in self.reader.read(rows)]
+        except (RuntimeError, ValueError) as error:
+            if len(rows) == 1:
+                return [
+                    (rows[0].clip, TranscribeError("engine_failed", f"the model failed on this recording: {error}"))
+                ]
+            return [found for row in rows for found in self._read_group([row])]
+
+    def _assembled(self, index: int, results: dict[int, Any]) -> Outcome:
+        found = results.get(index, [])
+        if isinstance(found, TranscribeError):
+            return found
+        spoken = sorted((result for result in found if result.text), key=lambda result: result.start_s)
+        return assemble(spoken, self.model)
+
+
+def assemble(spoken: Sequence[RowResult], model: str) -> Transcript:
+    """One transcript of a recording's windows in order; its language is the one spoken longest."""
+    if not spoken:
+        return no_speech(model)
+    language = _main_language(spoken)
+    probabilities = [r.language_probability for r in spoken if r.language == language and r.language_probability]
+    tokens = sum(result.tokens + 1 for result in spoken)
+    return Transcript(
+        "completed",
+        language,
+        round(sum(probabilities) / len(probabilities), 4) if probabilities else None,
+        " ".join(result.text for result in spoken),
+        tuple(segment for result in spoken for segment in result.segments),
+        model,
+        round(sum(result.avg_logprob * (result.tokens + 1) for result in spoken) / tokens, 4),
+    )
+
+
+def _main_language(spoken: Sequence[RowResult]) -> str:
+    seconds: dict[str, float] = {}
+    for result in spoken:
+        seconds[result.language] = seconds.get(result.language, 0.0) + result.end_s - result.start_s
+    return max(seconds, key=lambda code: seconds[code])
+
+
+def _collect(results: dict[int, Any], clip: int, result: RowResult | TranscribeError) -> None:
+    if isinstance(result, TranscribeError):
+        results[clip] = result
+    elif not isinstance(results.get(clip), TranscribeError):
+        results.setdefault(clip, []).append(result)

@@ -1,0 +1,78 @@
+from collections.abc import Collection
+from dataclasses import replace
+
+from faster_whisper import WhisperModel
+
+from transcribe.decoding import Policy
+from transcribe.devices import Device, choose_device
+from transcribe.engine import FittedEngine
+from transcribe.errors import ModelError
+from transcribe.models import ResolvedModel, resolve_model
+from transcribe.reader import Reader
+from transcribe.rows import Context
+from transcribe.settings import TranscribeSettings
+
+# micro was trained on every length: measured equal to full context. For weights that nobody measured, a floor of
+# 10 s keeps clear of the lengths at which some Whisper models loop; `earshot models check` tells whether to drop it.
+MICRO_CONTEXT = Context(tail_s=1.0, floor_s=0.0)
+CAREFUL_CONTEXT = Context(tail_s=2.5, floor_s=10.0)
+FITTED_CONTEXT = Context(tail_s=2.5, floor_s=0.0)
+FULL_CONTEXT = Context(tail_s=0.0, floor_s=30.0, longest_window_s=28.0, full=True)
+
+
+def load(settings: TranscribeSettings, policy: Policy | None = None) -> FittedEngine:
+    """Resolve and load the model that `settings` names. Raises ModelError."""
+    resolved = resolve_model(settings.model)
+    device = choose_device(settings)
+    whisper = _load(resolved, device)
+    _check_languages(settings, whisper.supported_languages)
+    reader = Reader(whisper, policy or Policy(), settings.languages, settings.word_timestamps)
+    context = choose_context(settings, resolved)
+    return FittedEngine(resolved.name, reader, context, device, settings.usual_language, settings.hotwords)
+
+
+def choose_context(settings: TranscribeSettings, model: ResolvedModel) -> Context:
+    """The model's measured default, or what the settings say."""
+    if settings.speech_context == "full":
+        return FULL_CONTEXT
+    if model.demo:
+        context = MICRO_CONTEXT
+    else:
+        context = FITTED_CONTEXT if settings.speech_context == "fitted" else CAREFUL_CONTEXT
+    tail = context.tail_s if settings.speech_tail_s is None else settings.speech_tail_s
+    floor = context.floor_s if settings.speech_floor_s is None else settings.speech_floor_s
+    return replace(context, tail_s=tail, floor_s=floor)
+
+
+def _load(resolved: ResolvedModel, device: Device) -> WhisperModel:
+    try:
+        return WhisperModel(
+            str(resolved.path),
+            device=device.name,
+            compute_type=device.compute_type,
+            cpu_threads=device.threads,
+            num_workers=device.workers,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise _load_error(resolved, device, str(error)) from error
+
+
+def _load_error(resolved: ResolvedModel, device: Device, cause: str) -> ModelError:
+    if device.name == "cuda":
+        return ModelError(
+            "device_unavailable",
+            f"could not load {resolved.name!r} on the GPU: {cause}. CTranslate2 needs the CUDA 12 libraries cuBLAS and "
+            "cuDNN 9 (pip install nvidia-cublas-cu12 nvidia-cudnn-cu12); EARSHOT_DEVICE=cpu works without",
+        )
+    return ModelError("model_incomplete", f"could not load {resolved.path}: {cause}. Fetch or convert it again")
+
+
+def _check_languages(settings: TranscribeSettings, supported: Collection[str]) -> None:
+    wanted = [*settings.languages, *filter(None, [settings.usual_language])]
+    unknown = [code for code in wanted if code not in supported]
+    if unknown:
+        raise ModelError(
+            "unknown_language",
+            f"the model knows no language {', '.join(unknown)}: EARSHOT_LANGUAGES and EARSHOT_USUAL_LANGUAGE take "
+            "codes such as en, de, es",
+        )

@@ -1,0 +1,181 @@
+"""One row group through the model: encode once, detect languages, decode, retry what failed, align."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import ctranslate2
+import numpy as np
+from faster_whisper import WhisperModel
+from faster_whisper.tokenizer import Tokenizer
+from faster_whisper.transcribe import get_suppressed_tokens
+
+from transcribe.decoding import FULL_FRAMES, PROMPT_BUDGET, Policy, Reading, best_reading, generate
+from transcribe.language import Language, choose_language
+from transcribe.rows import Row, RowResult, stacked
+from transcribe.transcript import Segment
+from transcribe.words import align_rows, milliseconds, placed, sentences
+
+
+@dataclass
+class Work:
+    """What the model was asked to do, for comparisons."""
+
+    encodes: int = 0
+    encoded_rows: int = 0
+    encoded_s: float = 0.0
+    decodes: int = 0
+    tokens: int = 0
+    retried_rows: int = 0
+    aligns: int = 0
+
+
+@dataclass
+class Reader:
+    """Reads row groups with one loaded model. Threads may share it: the model has its own workers."""
+
+    whisper: WhisperModel
+    policy: Policy
+    languages: tuple[str, ...]
+    word_timestamps: bool
+    work: Work = field(default_factory=Work)
+
+    def __post_init__(self) -> None:
+        self.model: Any = self.whisper.model
+        self._tokenizers = {code: self._tokenizer(code) for code in self.whisper.supported_languages}
+        self.tokenizer = self._tokenizers.get("en") or next(iter(self._tokenizers.values()))
+        special = [self.tokenizer.eot] if self.policy.suppress_end else []
+        self._suppressed = [*get_suppressed_tokens(self.tokenizer, [-1]), *special]
+
+    def prompt_tokens(self, text: str) -> tuple[int, ...]:
+        """The start of `text`, as much as the model's prompt budget takes."""
+        if not text.strip():
+            return ()
+        return (self.tokenizer.sot_prev, *self.tokenizer.encode(" " + text.strip())[:PROMPT_BUDGET])
+
+    def read(self, rows: Sequence[Row]) -> list[RowResult]:
+        """`rows` share context and prompt length."""
+        encoded = self._encode(rows, rows[0].frames)
+        languages = self._languages(rows, encoded)
+        readings = self._decode(rows, encoded, languages, rows[0].frames)
+        failed = [slot for slot, reading in enumerate(readings) if self._needs_retry(reading)]
+        timed = self._align(rows, encoded, languages, readings, skip=failed)
+        for slot in failed:
+            readings[slot], timed[slot] = self._retry(rows[slot], languages[slot], readings[slot])
+        return [self._result(*found) for found in zip(rows, languages, readings, timed, strict=True)]
+
+    def _encode(self, rows: Sequence[Row], frames: int) -> Any:
+        self.work.encodes += 1
+        self.work.encoded_rows += len(rows)
+        self.work.encoded_s += len(rows) * frames / 100
+        features = stacked(rows, frames)
+        return self.model.encode(ctranslate2.StorageView.from_array(features))
+
+    def _languages(self, rows: Sequence[Row], encoded: Any) -> list[Language]:
+        if all(row.language for row in rows):
+            return [Language(row.language or "", None) for row in rows]
+        if not self.model.is_multilingual:
+            return [Language("en", None) for _ in rows]
+        detected = self.model.detect_language(encoded)
+        return [self._language(row, found) for row, found in zip(rows, detected, strict=True)]
+
+    def _language(self, row: Row, found: list[tuple[str, float]]) -> Language:
+        if row.language:
+            return Language(row.language, None)
+        probabilities = {token[2:-2]: probability for token, probability in found}
+        return choose_language(probabilities, allowed=self.languages, prior=row.prior, speech_s=row.end_s - row.start_s)
+
+    def _decode(
+        self, rows: Sequence[Row], encoded: Any, languages: Sequence[Language], frames: int, temperature: float = 0.0
+    ) -> list[Reading]:
+        prompts = [
+            [*row.prompt, *self._tokenizers[language.code].sot_sequence, self.tokenizer.no_timestamps]
+            for row, language in zip(rows, languages, strict=True)
+        ]
+        readings = generate(
+            self.model,
+            encoded,
+            prompts,
+            tokenizer=self.tokenizer,
+            suppressed=self._suppressed,
+            cap=self.policy.cap(frames),
+            temperature=temperature,
+        )
+        self.work.decodes += 1
+        self.work.tokens += sum(len(reading.tokens) for reading in readings)
+        return readings
+
+    def _needs_retry(self, reading: Reading) -> bool:
+        return reading.failed(self.policy) and not reading.silent(self.policy)
+
+    def _retry(self, row: Row, language: Language, first: Reading) -> tuple[Reading, list[Any]]:
+        """The row alone in the full 30 s that the model was trained on, then warmer; without its prompt."""
+        bare = Row(row.clip, row.mel, row.start_s, row.end_s, row.language, row.prior, (), FULL_FRAMES)
+        self.work.retried_rows += 1
+        encoded = self._encode([bare], FULL_FRAMES)
+        cold = () if row.frames == FULL_FRAMES and not row.prompt else (0.0,)
+        tried = [first]
+        for temperature in (*cold, *self.policy.temperatures):
+            tried += self._decode([bare], encoded, [language], FULL_FRAMES, temperature)
+            if not self._needs_retry(tried[-1]):
+                break
+        good = tried[-1] if not self._needs_retry(tried[-1]) else best_reading(tried, self.policy)
+        return good, self._align([bare], encoded, [language], [good])[0]
+
+    def _align(
+        self,
+        rows: Sequence[Row],
+        encoded: Any,
+        languages: Sequence[Language],
+        readings: Sequence[Reading],
+        skip: Sequence[int] = (),
+    ) -> list[list[Any]]:
+        """Words of each row; the model takes one language at a time."""
+        timed: list[list[Any]] = [[] for _ in rows]
+        by_language: dict[str, list[int]] = defaultdict(list)
+        for slot, reading in enumerate(readings):
+            if self.word_timestamps and reading.tokens and slot not in skip:
+                by_language[languages[slot].code].append(slot)
+        for code, slots in by_language.items():
+            self.work.aligns += 1
+            words = align_rows(
+                self.model,
+                _picked(encoded, slots, len(rows)),
+                self._tokenizers[code],
+                [readings[slot].tokens for slot in slots],
+                [rows[slot].speech_frames for slot in slots],
+            )
+            for slot, found in zip(slots, words, strict=True):
+                timed[slot] = found
+        return timed
+
+    def _result(self, row: Row, language: Language, reading: Reading, timed: list[Any]) -> RowResult:
+        text = "" if reading.silent(self.policy) else reading.text
+        segments: tuple[Segment, ...] = ()
+        if text and timed:
+            segments = tuple(sentences(placed(timed, row.start_s, row.end_s)))
+        elif text:
+            segments = (Segment(milliseconds(row.start_s), milliseconds(row.end_s), text),)
+        return RowResult(
+            row.clip,
+            language.code,
+            language.probability,
+            text,
+            segments,
+            reading.avg_logprob,
+            len(reading.tokens),
+            row.start_s,
+            row.end_s,
+        )
+
+    def _tokenizer(self, code: str) -> Any:
+        return Tokenizer(self.whisper.hf_tokenizer, self.model.is_multilingual, task="transcribe", language=code)
+
+
+def _picked(encoded: Any, slots: Sequence[int], rows: int) -> Any:
+    """The rows of an encoder output; the model offers no slicing, so the bytes pass through numpy."""
+    if len(slots) == rows:
+        return encoded
+    on_cpu = encoded if encoded.device == "cpu" else encoded.to_device(ctranslate2.Device.cpu)
+    return ctranslate2.StorageView.from_array(np.ascontiguousarray(np.array(on_cpu)[list(slots)]))

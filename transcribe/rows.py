@@ -1,0 +1,90 @@
+"""Rows are windows of speech ready to encode; groups are rows that go through the model together."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from transcribe.decoding import FRAMES_PER_SECOND, FULL_FRAMES
+from transcribe.transcript import Segment
+
+
+@dataclass(frozen=True)
+class Context:
+    """How much encoder context a row gets: its length plus an empty tail, in steps, or always 30 s.
+
+    There is no padding mask, so rows share a group only when they share the context.
+    """
+
+    tail_s: float
+    floor_s: float
+    step_s: float = 1.0
+    longest_window_s: float = 15.0
+    full: bool = False
+
+    def frames(self, speech_frames: int, n_mels: int) -> int:
+        """Mel frames to encode for so much speech."""
+        if self.full:
+            return FULL_FRAMES
+        step = round(self.step_s * FRAMES_PER_SECOND)
+        wanted = max(speech_frames + self.tail_s * FRAMES_PER_SECOND, self.floor_s * FRAMES_PER_SECOND)
+        frames = min(FULL_FRAMES, math.ceil(wanted / step) * step)
+        # CTranslate2 takes encoder output of n_mels positions (two frames each) for features and encodes it again.
+        return frames + 2 if frames // 2 == n_mels else frames
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One window of one clip. `mel` is (n_mels, frames of speech); times are seconds in the recording."""
+
+    clip: int
+    mel: Any
+    start_s: float
+    end_s: float
+    language: str | None
+    prior: Mapping[str, float]
+    prompt: tuple[int, ...]
+    frames: int
+
+    @property
+    def speech_frames(self) -> int:
+        return int(self.mel.shape[1])
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """What one row said; `segments` is empty when the model heard nobody."""
+
+    clip: int
+    language: str
+    language_probability: float | None
+    text: str
+    segments: tuple[Segment, ...]
+    avg_logprob: float
+    tokens: int
+    start_s: float
+    end_s: float
+
+
+def group_rows(rows: Sequence[Row], most: int) -> list[list[Row]]:
+    """Groups of at most `most` rows of one context and one prompt length, short ones first."""
+
+    def key(row: Row) -> tuple[int, int]:
+        return row.frames, len(row.prompt)
+
+    groups: list[list[Row]] = []
+    for _, same in groupby(sorted(rows, key=key), key=key):
+        alike = list(same)
+        groups += [alike[first : first + most] for first in range(0, len(alike), most)]
+    return groups
+
+
+def stacked(rows: Sequence[Row], frames: int) -> Any:
+    """Float32 (rows, n_mels, frames); what is not speech is zero, as faster-whisper pads."""
+    features = np.zeros((len(rows), rows[0].mel.shape[0], frames), np.float32)
+    for slot, row in zip(features, rows, strict=True):
+        slot[:, : row.speech_frames] = row.mel
+    return features
