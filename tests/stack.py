@@ -1,0 +1,132 @@
+"""The real servers that tests run on: one PostgreSQL, one Redis and one S3 server for the whole test run."""
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import psycopg
+import pytest
+
+from pipeline.embedded import broker, postgres, s3
+from pipeline.embedded.failures import PartFailed
+from pipeline.embedded.ports import free_port
+from pipeline.embedded.process import Process
+from storage.settings import StorageSettings
+
+# Nothing that a test stores must survive a power cut.
+_HASTY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "200"}
+
+
+@dataclass(frozen=True)
+class Postgres:
+    port: int
+    password: str
+
+    def url(self, database: str) -> str:
+        return postgres.url(self.port, self.password, database)
+
+    def create_database(self, template: str = "template0") -> str:
+        """The name of a new database."""
+        name = f"test_{secrets.token_hex(6)}"
+        with self.connect() as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY".encode())
+        return name
+
+    def drop_database(self, name: str) -> None:
+        with self.connect() as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+
+    def connect(self) -> psycopg.Connection:
+        return postgres.connect(self.port, self.password)
+
+
+@dataclass(frozen=True)
+class S3:
+    endpoint_url: str
+    access_key: str
+    secret_key: str
+
+
+def storage_settings(s3: S3, bucket: str, database_url: str = "postgresql+psycopg://unused") -> StorageSettings:
+    return StorageSettings.model_validate(
+        {
+            "database_url": database_url,
+            "s3_endpoint_url": s3.endpoint_url,
+            "s3_bucket": bucket,
+            "s3_access_key": s3.access_key,
+            "s3_secret_key": s3.secret_key,
+        }
+    )
+
+
+@contextmanager
+def running_postgres(folder: Path) -> Iterator[Postgres]:
+    server = Postgres(free_port(), secrets.token_hex(16))
+    log = folder / "postgres.log"
+    with _or_skip("PostgreSQL"):
+        postgres.create_cluster(folder / "postgres", server.password, log, sync=False)
+        process = postgres.start(folder / "postgres", server.port, log, os.environ, _HASTY)
+    with _stopped_after(process, lambda: postgres.ready(server.port, server.password)):
+        yield server
+    shutil.rmtree(folder / "postgres", ignore_errors=True)
+
+
+@contextmanager
+def running_redis(folder: Path) -> Iterator[str]:
+    port, password = free_port(), secrets.token_hex(16)
+    with _or_skip("Redis"):
+        process = broker.start(folder / "redis", port, password, folder / "redis.log", os.environ)
+    with _stopped_after(process, lambda: broker.ready(port, password)):
+        yield broker.url(port, password)
+
+
+@contextmanager
+def running_s3(folder: Path) -> Iterator[S3]:
+    port = free_port()
+    server = S3(s3.url(port), secrets.token_hex(8), secrets.token_hex(16))
+    with _or_skip("rclone"):
+        process = s3.start(folder / "s3", port, server.access_key, server.secret_key, folder / "s3.log", os.environ)
+    with _stopped_after(process, lambda: s3.ready(port)):
+        yield server
+    shutil.rmtree(folder / "s3", ignore_errors=True)
+
+
+@contextmanager
+def _or_skip(name: str) -> Iterator[None]:
+    """A developer without a server's wheel skips its tests; CI fails."""
+    try:
+        yield
+    except PartFailed as error:
+        missing(f"{name}: {error}")
+
+
+def missing(reason: str) -> NoReturn:
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@contextmanager
+def _stopped_after(process: Process, ready: Callable[[], bool]) -> Iterator[None]:
+    try:
+        wait_until(ready, process)
+        yield
+    finally:
+        process.stop(patience_s=5)
+
+
+def wait_until(condition: Callable[[], bool], process: Process | None = None, timeout_s: float = 60) -> None:
+    """Fails the test when the condition stays false or the process ends."""
+    until = time.monotonic() + timeout_s
+    while not condition():
+        if process and process.exit_status() is not None:
+            pytest.fail(f"the server ended: {process.last_words()}")
+        if time.monotonic() > until:
+            pytest.fail(f"not true within {timeout_s:g} s: {condition}")
+        time.sleep(0.02)
