@@ -1,0 +1,111 @@
+"""Bounded PCM to what people play and what the speech engine hears, in one process."""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import ffmpeg
+
+from transcode.decode import PCM_RATE, Sound
+from transcode.errors import JailError
+from transcode.jail import Cell, run_jailed
+from transcode.settings import MEBIBYTE, TranscodeSettings
+
+SPEECH_RATE = 16_000
+# The limiter sees samples, not what lies between them, and both codecs overshoot what they are given.
+_LIMITER_HEADROOM_DB = 2.0
+_OUTPUT_BYTES = 8 * MEBIBYTE
+
+_STRIPPED = {"map_metadata": -1, "fflags": "+bitexact", "flags:a": "+bitexact"}
+
+
+@dataclass(frozen=True)
+class Rendition:
+    """One encoded file: `format` is m4a or opus, `size` in bytes, `sha256` in hex."""
+
+    format: str
+    path: Path
+    mime_type: str
+    extension: str
+    size: int
+    sha256: str
+
+
+def encode(sound: Sound, peak: float, folder: Path, settings: TranscodeSettings) -> tuple[tuple[Rendition, ...], Path]:
+    """The renditions (m4a first) and the speech FLAC of `sound`, whose highest sample is `peak` (1.0: full scale)."""
+    with sound.pcm.open("rb") as pcm:
+        split = _source(pcm).filter_multi_output("asplit", 2)
+        levelled = _level(split[0], _gain_db(sound, settings), peak, settings).filter_multi_output("asplit", 2)
+        outputs = (_m4a(levelled[0], settings), _opus(levelled[1], settings), _speech(split[1]))
+        _run(ffmpeg.merge_outputs(*outputs), pcm, folder, settings)
+    renditions = (
+        _rendition("m4a", folder / "message.m4a", "audio/mp4"),
+        _rendition("opus", folder / "message.ogg", "audio/ogg"),
+    )
+    return renditions, folder / "speech.flac"
+
+
+def encode_speech(sound: Sound, folder: Path, settings: TranscodeSettings) -> Path:
+    """Only the speech FLAC: 16 kHz, mono, 16 bit, at the level of the recording."""
+    with sound.pcm.open("rb") as pcm:
+        _run(_speech(_source(pcm)), pcm, folder, settings)
+    return folder / "speech.flac"
+
+
+def _gain_db(sound: Sound, settings: TranscodeSettings) -> float:
+    if sound.mix_lufs is None:
+        return 0.0
+    return min(settings.loudness_target_lufs - sound.mix_lufs, settings.loudness_max_gain_db)
+
+
+def _source(pcm: BinaryIO) -> ffmpeg.nodes.FilterableStream:
+    return ffmpeg.input("fd:", fd=pcm.fileno(), f="f32le", ar=PCM_RATE, ac=1, protocol_whitelist="fd")["a:0"]
+
+
+def _level(
+    stream: ffmpeg.nodes.FilterableStream, gain_db: float, peak: float, settings: TranscodeSettings
+) -> ffmpeg.nodes.FilterableStream:
+    """Gain, and a limiter only where the gain would bring peaks near the ceiling."""
+    ceiling_db = settings.true_peak_dbtp - _LIMITER_HEADROOM_DB
+    levelled = stream.filter("volume", f"{gain_db:.2f}dB", precision="float")
+    if peak == 0 or 20 * math.log10(peak) + gain_db <= ceiling_db:
+        return levelled
+    limit = 10 ** (ceiling_db / 20)
+    return levelled.filter("alimiter", limit=f"{limit:.6f}", level=0, latency=1)
+
+
+def _m4a(stream: ffmpeg.nodes.FilterableStream, settings: TranscodeSettings) -> ffmpeg.nodes.OutputStream:
+    options = {"c:a": "aac", "b:a": settings.m4a_bitrate, "movflags": "+faststart", "f": "ipod"}
+    return ffmpeg.output(stream, "file:message.m4a", **options, **_STRIPPED)
+
+
+def _opus(stream: ffmpeg.nodes.FilterableStream, settings: TranscodeSettings) -> ffmpeg.nodes.OutputStream:
+    options = {"c:a": "libopus", "b:a": settings.opus_bitrate, "application": "voip", "f": "ogg"}
+    return ffmpeg.output(stream, "file:message.ogg", **options, **_STRIPPED)
+
+
+def _speech(stream: ffmpeg.nodes.FilterableStream) -> ffmpeg.nodes.OutputStream:
+    options = {"c:a": "flac", "ar": SPEECH_RATE, "sample_fmt": "s16", "f": "flac"}
+    return ffmpeg.output(stream, "file:speech.flac", **options, **_STRIPPED)
+
+
+def _run(command: ffmpeg.nodes.OutputStream, pcm: BinaryIO, folder: Path, settings: TranscodeSettings) -> None:
+    quiet = ("-nostdin", "-hide_banner", "-nostats", "-loglevel", "error")
+    arguments = ffmpeg.get_args(command.global_args(*quiet), overwrite_output=True)
+    cell = Cell(
+        memory_bytes=settings.memory_bytes,
+        cpu_s=settings.encode_cpu_s,
+        wall_s=settings.process_wall_s,
+        file_bytes=_OUTPUT_BYTES,
+        writable=folder.resolve(),
+    )
+    finished = run_jailed(arguments, cell, settings.jail, (pcm.fileno(),))
+    if finished.returncode != 0:
+        raise JailError(f"encoding failed ({finished.returncode}): {finished.log[-300:]}")
+
+
+def _rendition(name: str, path: Path, mime_type: str) -> Rendition:
+    content = path.read_bytes()
+    return Rendition(name, path, mime_type, path.suffix[1:], len(content), hashlib.sha256(content).hexdigest())

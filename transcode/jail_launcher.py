@@ -1,0 +1,190 @@
+"""Shuts the door behind itself, then becomes the given command. Run as `python -I -S`, standard library only.
+
+A small program of its own, because the worker has threads: code between fork and exec of a threaded
+process (preexec_fn) may deadlock, and Landlock and seccomp can only be put on from inside.
+
+argv: KEY=VALUE… -- COMMAND…, as `jail._command` writes it; wall, read and write may be repeated. Exit status 125: a wall could not be put up.
+"""
+
+import ctypes
+import os
+import resource
+import struct
+import sys
+
+CANNOT_LOCK = 125
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 22, 24, 38
+_SIGKILL = 9
+_CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_NEWIPC = 0x10000000, 0x40000000, 0x08000000
+
+# Landlock's system calls have the same numbers on every architecture.
+_LANDLOCK_CREATE, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT = 444, 445, 446
+_FS_RIGHTS_BY_ABI = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF, 4: 0x7FFF, 5: 0xFFFF}
+_FS_EXECUTE, _FS_WRITE_FILE, _FS_READ_FILE, _FS_READ_DIR = 1, 2, 4, 8
+_FS_REMOVE_FILE, _FS_MAKE_REG, _FS_TRUNCATE = 0x20, 0x100, 0x4000
+_FS_OWN_FOLDER = _FS_READ_FILE | _FS_WRITE_FILE | _FS_READ_DIR | _FS_REMOVE_FILE | _FS_MAKE_REG | _FS_TRUNCATE
+_NET_BIND_CONNECT_TCP = 3
+_SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS = 3
+
+_AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+# socket socketpair connect bind | fork vfork execveat | ptrace process_vm_readv/writev | mount namespaces |
+# keys bpf perf userfaultfd io_uring (does what it wants past this filter) open_by_handle_at pidfd_getfd
+_FORBIDDEN = {
+    "x86_64": (
+        *(41, 53, 42, 49, 50, 43, 288, 44, 46, 307),
+        *(57, 58, 322, 101, 310, 311, 165, 166, 272, 308, 428, 429, 430, 431, 432, 442),
+        *(248, 249, 250, 321, 298, 323, 425, 426, 427, 304, 438, 434, 62, 200, 129),
+    ),
+    "aarch64": (
+        *(198, 199, 203, 200, 201, 202, 242, 206, 211, 269),
+        *(281, 117, 270, 271, 40, 39, 97, 268, 428, 429, 430, 431, 432, 442),
+        *(217, 218, 219, 280, 241, 282, 425, 426, 427, 265, 438, 434, 129, 130, 138),
+    ),
+}
+_CLONE = {"x86_64": 56, "aarch64": 220}
+_CLONE3 = 435
+_CLONE_THREAD = 0x10000
+
+
+def main(argv: list[str]) -> None:
+    split = argv.index("--")
+    command = argv[split + 1 :]
+    try:
+        _lock(_options(argv[:split]))
+        os.execve(command[0], command, {"MALLOC_ARENA_MAX": "2", "LC_ALL": "C"})
+    except OSError as error:
+        os.write(2, f"jail: {error.strerror}: {error.filename or error.args}\n".encode())
+        os._exit(CANNOT_LOCK)
+
+
+def _options(arguments: list[str]) -> dict[str, list[str]]:
+    options: dict[str, list[str]] = {}
+    for argument in arguments:
+        key, value = argument.split("=", 1)
+        options.setdefault(key, []).append(value)
+    return options
+
+
+def _lock(options: dict[str, list[str]]) -> None:
+    walls = options.get("wall", [])
+    if sys.platform == "linux":
+        _die_with_parent(int(options["parent"][0]))
+    if "namespaces" in walls:
+        _check(_libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET | _CLONE_NEWIPC), "unshare")
+    _limit(options, own_user_namespace="namespaces" in walls)
+    if sys.platform == "linux":
+        _never_gain_privileges()
+    if "landlock" in walls:
+        _landlock(options["read"], options.get("write", []))
+    if "seccomp" in walls:
+        _seccomp()
+
+
+def _die_with_parent(parent: int) -> None:
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0), "prctl(PDEATHSIG)")
+    if os.getppid() != parent:
+        os._exit(CANNOT_LOCK)
+
+
+def _limit(options: dict[str, list[str]], own_user_namespace: bool) -> None:
+    cpu = int(options["cpu_s"][0])
+    _set_limit(resource.RLIMIT_CPU, cpu, cpu + 1)
+    _set_limit(resource.RLIMIT_AS, int(options["memory_bytes"][0]))
+    _set_limit(resource.RLIMIT_FSIZE, int(options["file_bytes"][0]))
+    _set_limit(resource.RLIMIT_NOFILE, 64)
+    _set_limit(resource.RLIMIT_CORE, 0)
+    # Threads are counted per user; only in a namespace of its own does the count begin at none.
+    _set_limit(resource.RLIMIT_NPROC, 64 if own_user_namespace else _threads_of_user() + 64)
+
+
+def _set_limit(kind: int, soft: int, hard: int | None = None) -> None:
+    ceiling = resource.getrlimit(kind)[1]
+    hard = soft if hard is None else hard
+    if ceiling != resource.RLIM_INFINITY:
+        soft, hard = min(soft, ceiling), min(hard, ceiling)
+    resource.setrlimit(kind, (soft, hard))
+
+
+def _threads_of_user() -> int:
+    threads = 0
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
+        try:
+            if name.isdigit() and os.stat(f"/proc/{name}").st_uid == os.getuid():
+                threads += len(os.listdir(f"/proc/{name}/task"))
+        except OSError:
+            continue
+    return threads
+
+
+def _never_gain_privileges() -> None:
+    for capability in range(64):
+        if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
+            break
+    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(NO_NEW_PRIVS)")
+
+
+def _landlock(read: list[str], write: list[str]) -> None:
+    """Nothing of the file system but `read` (files and folders) and `write` (folders); no TCP where it can say so."""
+    abi = _check(_libc.syscall(_LANDLOCK_CREATE, None, 0, 1), "landlock")
+    rights = _FS_RIGHTS_BY_ABI[min(abi, 5)]
+    attributes = struct.pack(
+        "QQQ",
+        rights,
+        _NET_BIND_CONNECT_TCP if abi >= 4 else 0,
+        _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS if abi >= 6 else 0,
+    )
+    size = 8 if abi < 4 else 16 if abi < 6 else 24
+    ruleset = _check(_libc.syscall(_LANDLOCK_CREATE, attributes, size, 0), "landlock")
+    for path in read:
+        folder = _FS_READ_DIR if os.path.isdir(path) else 0
+        _allow(ruleset, path, _FS_READ_FILE | _FS_EXECUTE | folder)
+    for path in write:
+        _allow(ruleset, path, rights & _FS_OWN_FOLDER)
+    _check(_libc.syscall(_LANDLOCK_RESTRICT, ruleset, 0), "landlock")
+    os.close(ruleset)
+
+
+def _allow(ruleset: int, path: str, rights: int) -> None:
+    beneath = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    rule = struct.pack("=Qi", rights, beneath)
+    _check(_libc.syscall(_LANDLOCK_ADD_RULE, ruleset, 1, rule, 0), "landlock")
+    os.close(beneath)
+
+
+def _seccomp() -> None:
+    program = b"".join(_filter(os.uname().machine))
+    buffer = ctypes.create_string_buffer(program, len(program))
+    header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
+    _check(_libc.prctl(_PR_SET_SECCOMP, 2, header, 0, 0), "seccomp")
+
+
+def _filter(machine: str) -> list[bytes]:
+    """Classic BPF over struct seccomp_data: number at 0, architecture at 4, arguments from 16."""
+    load, equal, at_least, any_bit, answer = 0x20, 0x15, 0x35, 0x45, 0x06
+    kill, allow, forbidden, not_there = 0x80000000, 0x7FFF0000, 0x00050001, 0x00050026
+
+    def op(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+        return struct.pack("HBBI", code, if_true, if_false, value)
+
+    program = [op(load, 4), op(equal, _AUDIT_ARCH[machine], 1, 0), op(answer, kill), op(load, 0)]
+    if machine == "x86_64":
+        program += [op(at_least, 0x40000000, 0, 1), op(answer, kill)]  # the x32 numbers
+    for number in _FORBIDDEN[machine]:
+        program += [op(equal, number, 0, 1), op(answer, forbidden)]
+    # The C library falls back to clone, whose flags can be seen, when clone3 is not there.
+    program += [op(equal, _CLONE3, 0, 1), op(answer, not_there)]
+    program += [op(equal, _CLONE[machine], 0, 3), op(load, 16), op(any_bit, _CLONE_THREAD, 1, 0), op(answer, forbidden)]
+    return [*program, op(answer, allow)]
+
+
+def _check(result: int, what: str) -> int:
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), what)
+    return result
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,76 @@
+"""What ffmpeg's verbose log says, as numbers; the only reader of that text."""
+
+import re
+from dataclasses import dataclass
+
+_OPENED = re.compile(r"^Input #0, ", re.M)
+_DECLARED = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+),", re.M)
+_AUDIO_STREAM = re.compile(r"^  Stream #0:\d+.*?: Audio: ", re.M)
+# Lines that begin with a bracket are ffmpeg's own: it indents what it quotes from a file.
+_DECODED_FORMAT = re.compile(r"^\[graph_0_in_0:\S+ @ \S+\] .*samplerate:(\d+) ", re.M)
+_COUNTS = re.compile(
+    r"^\[in#(\d)/.*\]   Input stream #\d:\d+ \(audio\): (\d+) packets read .*?"
+    r"(?:; (\d+) frames decoded; (\d+) decode errors \((\d+) samples\))",
+    re.M,
+)
+_SUMMARY = r"^\[ebur128@{name} @ \S+\] Summary:\s+Integrated loudness:\s+I:\s+(-?[\d.]+|-?inf|nan) LUFS"
+_UNSUPPORTED = re.compile(r"not on whitelist|Decoder \(codec \S+\) not found|Decoding requested, but no decoder", re.I)
+_OUT_OF_MEMORY = re.compile(r"Cannot allocate memory", re.I)
+_SILENCE_LUFS = -70.0
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of one reading of the track: packets read, frames and samples (per channel) decoded, packets that failed."""
+
+    packets: int = 0
+    frames: int = 0
+    errors: int = 0
+    samples: int = 0
+
+
+@dataclass(frozen=True)
+class DecodeLog:
+    """`played`: as the edit list shows it; `all`: the edit list ignored (None where the container has none)."""
+
+    opened: bool
+    declared_s: float | None
+    has_audio: bool
+    rates: tuple[int, ...]
+    played: Counts
+    all: Counts | None
+    unsupported: bool
+    out_of_memory: bool
+    recording_lufs: float | None
+    mix_lufs: float | None
+    mix_measurements: int
+
+
+def read_log(text: str) -> DecodeLog:
+    """Read the log of a decode; what is not there is zero, empty or None."""
+    counts = {int(row[0]): Counts(*map(int, row[1:])) for row in _COUNTS.findall(text)}
+    mix = _measurements(text, "mix")
+    recording = [lufs for lufs in _measurements(text, "recording") if lufs is not None]
+    return DecodeLog(
+        opened=bool(_OPENED.search(text)),
+        declared_s=_declared_s(text),
+        has_audio=bool(_AUDIO_STREAM.search(text)),
+        rates=tuple(int(rate) for rate in _DECODED_FORMAT.findall(text)),
+        played=counts.get(0, Counts()),
+        all=counts.get(1),
+        unsupported=bool(_UNSUPPORTED.search(text)),
+        out_of_memory=bool(_OUT_OF_MEMORY.search(text)),
+        recording_lufs=max(recording, default=None),
+        mix_lufs=mix[-1] if mix else None,
+        mix_measurements=len(mix),
+    )
+
+
+def _declared_s(text: str) -> float | None:
+    found = _DECLARED.search(text)
+    return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) if found else None
+
+
+def _measurements(text: str, name: str) -> list[float | None]:
+    found = re.findall(_SUMMARY.format(name=name), text, re.M)
+    return [lufs if (lufs := float(value)) > _SILENCE_LUFS else None for value in found]

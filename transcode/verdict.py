@@ -1,0 +1,73 @@
+"""Whether a decoded file can become a message, and if not, why, in words for its sender."""
+
+import signal
+
+from transcode.errors import JailError, Rejected
+from transcode.jail import Finished
+from transcode.log import Counts, DecodeLog
+from transcode.settings import TranscodeSettings
+
+MIN_RATE, MAX_RATE = 8_000, 192_000
+# Encoders pad their last frame, so that a minute recorded is a little more than a minute decoded.
+_TOLERANCE_S = 0.25
+_TOLERANCE_SAMPLES = 4096
+# A process that met its deadline without using the processor was starved or stuck: not the file's doing.
+_BUSY_CPU_S = 2.0
+
+_OVER_LIMITS = (signal.SIGXCPU, signal.SIGXFSZ)
+_CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
+
+
+def judge(finished: Finished, log: DecodeLog, played_s: float, settings: TranscodeSettings) -> None:
+    """Return when the PCM is a message; raise Rejected when the file is at fault, JailError when the jail is."""
+    _judge_process(finished, log, played_s)
+    _judge_format(log)
+    if played_s == 0:
+        raise _nothing_decoded(log)
+    if log.played.errors > log.played.frames:
+        raise Rejected("corrupt", "The recording is damaged: most of it cannot be decoded.")
+    _judge_length(log, played_s, settings)
+
+
+def _judge_process(finished: Finished, log: DecodeLog, played_s: float) -> None:
+    killed_by = -finished.returncode
+    if finished.timed_out and finished.cpu_s < _BUSY_CPU_S:
+        raise JailError("decoding stood still until its time was up")
+    if finished.timed_out or killed_by in _OVER_LIMITS:
+        raise Rejected("decode_limit", "Decoding this file takes more than any voice message may need.")
+    if killed_by in _CRASHES:
+        raise Rejected("corrupt", "The recording is damaged and cannot be decoded.")
+    if killed_by > 0:
+        raise JailError(f"decoding was ended by signal {killed_by}")
+    if log.out_of_memory and played_s == 0:
+        raise Rejected("decode_limit", "Decoding this file takes more memory than any voice message may need.")
+
+
+def _judge_format(log: DecodeLog) -> None:
+    if any(not MIN_RATE <= rate <= MAX_RATE for rate in log.rates):
+        raise Rejected("unsupported_format", "The sample rate must be between 8 kHz and 192 kHz.")
+
+
+def _nothing_decoded(log: DecodeLog) -> Rejected:
+    if log.opened and not log.has_audio:
+        return Rejected("no_audio", "The file has no sound in it.")
+    if log.unsupported:
+        return Rejected("unsupported_format", "The sound is in a format that we cannot play.")
+    if log.opened and log.played == Counts() and not log.declared_s:
+        return Rejected("no_audio", "The file has no sound in it.")
+    return Rejected("corrupt", "The recording is damaged and cannot be decoded.")
+
+
+def _judge_length(log: DecodeLog, played_s: float, settings: TranscodeSettings) -> None:
+    if max(played_s, _all_s(log)) > settings.max_duration_s + _tolerance_s(log):
+        raise Rejected("too_long", f"The recording is longer than {settings.max_duration_s:g} seconds.")
+    if played_s < settings.min_duration_s:
+        raise Rejected("too_short", f"The recording is shorter than {settings.min_duration_s:g} seconds.")
+
+
+def _all_s(log: DecodeLog) -> float:
+    return log.all.samples / log.rates[0] if log.all and log.rates else 0.0
+
+
+def _tolerance_s(log: DecodeLog) -> float:
+    return max(_TOLERANCE_S, _TOLERANCE_SAMPLES / max(log.rates, default=MAX_RATE))
