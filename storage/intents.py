@@ -4,13 +4,17 @@ A key is written here before its PUT and taken out in the transaction that refer
 deleted by the reaper; a deleted message's prefix is emptied until no worker can still be writing into it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from storage.tables import NOW, erasures, intents
+from storage.errors import StorageUnavailable
+from storage.tables import NOW, erasures, intents, transcripts, voices
+
+_ERASE_RETRY_S = 3
+_ERASE_AGAIN_S = 60
 
 
 def declare(connection: Connection, message_id: str, keys: Iterable[str], *, ttl_s: float) -> None:
@@ -26,7 +30,17 @@ def declare(connection: Connection, message_id: str, keys: Iterable[str], *, ttl
 
 
 def settle(connection: Connection, keys: Iterable[str]) -> None:
-    connection.execute(delete(intents).where(intents.c.object_key.in_(list(keys))))
+    """For the transaction that refers to the keys; StorageUnavailable when one was swept meanwhile: put it again."""
+    wanted = set(keys)
+    settled = connection.execute(delete(intents).where(intents.c.object_key.in_(wanted)))
+    if settled.rowcount != len(wanted):
+        raise StorageUnavailable("an object was swept before anything referred to it")
+
+
+def expire(connection: Connection, keys: Iterable[str]) -> None:
+    """Gives the keys up. The sweep deletes their objects unless a row refers to them: two workers that made the same
+    bytes have the same key, and the one that lost its lease must not delete what the other has finished."""
+    connection.execute(update(intents).where(intents.c.object_key.in_(list(keys))).values(expires_at=NOW))
 
 
 def expired(connection: Connection, *, limit: int = 200) -> list[str]:
@@ -41,13 +55,31 @@ def expired(connection: Connection, *, limit: int = 200) -> list[str]:
     return [row.object_key for row in rows]
 
 
+def referenced(connection: Connection, keys: Sequence[str]) -> set[str]:
+    """Those of the keys that a row refers to."""
+    owners = select(intents.c.message_id).where(intents.c.object_key.in_(keys))
+    kept: set[str | None] = set()
+    for row in connection.execute(
+        select(voices.c.original_key, voices.c.speech_key, voices.c.renditions).where(voices.c.message_id.in_(owners))
+    ):
+        kept |= {row.original_key, row.speech_key, *(each["object_key"] for each in row.renditions)}
+    kept |= set(
+        connection.execute(select(transcripts.c.object_key).where(transcripts.c.message_id.in_(owners))).scalars()
+    )
+    return {key for key in keys if key in kept}
+
+
+def forget(connection: Connection, keys: Sequence[str]) -> None:
+    connection.execute(delete(intents).where(intents.c.object_key.in_(keys)))
+
+
 def erase_later(connection: Connection, message_id: str, *, settle_s: float) -> None:
     settle_at = func.clock_timestamp() + timedelta(seconds=settle_s)
     connection.execute(insert(erasures).values(message_id=message_id, settle_at=settle_at).on_conflict_do_nothing())
 
 
-def due_erasures(connection: Connection, *, again_s: float, limit: int = 50) -> list[str]:
-    """Message ids whose objects are to be deleted now; each comes again after `again_s` until it has settled."""
+def due_erasures(connection: Connection, *, limit: int = 50) -> list[str]:
+    """Message ids whose objects are to be deleted now. Each comes again soon unless `erased` is called."""
     due = (
         select(erasures.c.message_id)
         .where(erasures.c.run_after <= func.clock_timestamp())
@@ -58,12 +90,15 @@ def due_erasures(connection: Connection, *, again_s: float, limit: int = 50) -> 
     rows = connection.execute(
         update(erasures)
         .where(erasures.c.message_id.in_(due))
-        .values(run_after=func.clock_timestamp() + timedelta(seconds=again_s))
+        .values(run_after=func.clock_timestamp() + timedelta(seconds=_ERASE_RETRY_S))
         .returning(erasures.c.message_id)
     )
     return [row.message_id for row in rows]
 
 
 def erased(connection: Connection, message_id: str) -> None:
-    """To be called after the prefix was emptied: forgets the erasure when nobody can write there any more."""
-    connection.execute(delete(erasures).where(erasures.c.message_id == message_id, erasures.c.settle_at < NOW))
+    """The prefix is empty: forgets the erasure once nobody can be writing there any more, looks again until then."""
+    mine = erasures.c.message_id == message_id
+    connection.execute(delete(erasures).where(mine, erasures.c.settle_at < NOW))
+    again = func.clock_timestamp() + timedelta(seconds=_ERASE_AGAIN_S)
+    connection.execute(update(erasures).where(mine).values(run_after=again))

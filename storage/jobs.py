@@ -143,10 +143,10 @@ def requeue(connection: Connection, job: Job, *, reason: str | None, delay_s: fl
     )
 
 
-def blame(connection: Connection, job: Job, *, reason: str) -> bool:
+def blame(connection: Connection, job: Job, *, reason: str, final: bool = False) -> bool:
     """Counts a failure that the job itself caused; True when it was the last one and the job is dead now."""
     _lock_message(connection, job)
-    dead = job.attempts + 1 >= MAX_FAILURES
+    dead = final or job.attempts + 1 >= MAX_FAILURES
     _change(
         connection,
         job,

@@ -56,7 +56,9 @@ def start(connection: Connection, transcript_id: str) -> SpeechWork | None:
     return None if row is None else SpeechWork(*row)
 
 
-def finish(connection: Connection, job: jobs.Job, work: SpeechWork, result: SpeechResult) -> None:
+def finish(
+    connection: Connection, job: jobs.Job, work: SpeechWork, result: SpeechResult, *, keep_speech: bool = True
+) -> None:
     """Raises LeaseLost. A version that says nothing never takes the place of one that says something."""
     jobs.finish(connection, job)
     connection.execute(
@@ -75,6 +77,8 @@ def finish(connection: Connection, job: jobs.Job, work: SpeechWork, result: Spee
     )
     intents.settle(connection, [result.object_key])
     _adopt(connection, work, result)
+    if not keep_speech and work.speech_key is not None:
+        _give_up_speech(connection, work.message_id, work.speech_key)
     events.add(connection, "transcript.completed", thread_id=work.thread_id, message_id=work.message_id)
 
 
@@ -88,6 +92,11 @@ def _adopt(connection: Connection, work: SpeechWork, result: SpeechResult) -> No
         connection.execute(
             update(voices).where(voices.c.message_id == work.message_id).values(transcript_id=work.transcript_id)
         )
+
+
+def _give_up_speech(connection: Connection, message_id: str, speech_key: str) -> None:
+    connection.execute(update(voices).where(voices.c.message_id == message_id).values(speech_key=None))
+    intents.declare(connection, message_id, [speech_key], ttl_s=0)
 
 
 def fail(connection: Connection, transcript_id: str, *, code: str, message: str) -> None:

@@ -1,0 +1,58 @@
+"""`earshot`: every command in one place; each imports what it needs when it runs."""
+
+import logging
+import os
+import sys
+
+import typer
+from pydantic import ValidationError
+
+from pipeline.commands import client, local, operate, serve
+from pipeline.commands.errors import UserError
+
+app = typer.Typer(
+    name="earshot",
+    help="A voice-message pipeline: upload, transcode, transcribe, play, read and search.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (
+    local.up,
+    local.demo,
+    serve.api,
+    serve.worker,
+    serve.reaper,
+    serve.migrate,
+    client.token,
+    client.send,
+    operate.sweep,
+    operate.doctor,
+):
+    app.command()(command)
+app.add_typer(operate.jobs, name="jobs")
+app.add_typer(operate.models, name="models")
+
+
+def main() -> None:
+    logging.basicConfig(
+        level=os.environ.get("EARSHOT_LOG_LEVEL", "INFO"),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        app()
+    except ValidationError as error:
+        sys.exit(_explain(error))
+    except UserError as error:
+        sys.exit(f"earshot: {error}")
+
+
+def _explain(error: ValidationError) -> str:
+    """Names the variable to set rather than the class that missed it."""
+    lines = [f"earshot: the settings of {error.title} are not right:"]
+    for problem in error.errors():
+        name = "_".join(str(part) for part in problem["loc"]).upper() or error.title
+        variable = name if name.startswith(("EARSHOT_", "AWS_")) else f"EARSHOT_{name}"
+        lines.append(f"  {variable}: {problem['msg']}")
+    return "\n".join(lines)

@@ -1,0 +1,74 @@
+"""The long-running parts, each configured by the environment alone."""
+
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class LaneChoice(StrEnum):
+    live = "live"
+    batch = "batch"
+    both = "both"
+
+
+def api(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8300,
+    workers: Annotated[int, typer.Option(help="Processes that share the port.")] = 1,
+) -> None:
+    """Serve the HTTP API and the page."""
+    import uvicorn
+
+    # Named as text: the API stands above this room and is not imported from here.
+    uvicorn.run(
+        "api.app:create_app",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+
+
+def worker(
+    queues: Annotated[str, typer.Option(help="media, speech or both, with a comma between.")] = "media,speech",
+    lane: Annotated[LaneChoice, typer.Option(help="Which jobs to take.")] = LaneChoice.both,
+) -> None:
+    """Work on jobs until told to stop."""
+    from pipeline import worker as worker_process
+    from pipeline.celery_app import QUEUES
+    from storage.jobs import Lane
+
+    chosen = [name.strip() for name in queues.split(",") if name.strip()]
+    unknown = sorted(set(chosen) - set(QUEUES))
+    if unknown or not chosen:
+        raise typer.BadParameter(f"the queues are {' and '.join(QUEUES)}", param_hint="--queues")
+    lanes = {LaneChoice.live: Lane.LIVE, LaneChoice.batch: Lane.BATCH, LaneChoice.both: None}
+    sys.exit(worker_process.run(chosen, lanes[lane]))
+
+
+def reaper() -> None:
+    """Take back the jobs of dead workers, ring for what is due, delete what nothing refers to."""
+    from pipeline import reaper as reaper_process
+
+    sys.exit(reaper_process.run())
+
+
+def migrate() -> None:
+    """Bring the database and the bucket to what this version needs."""
+    from storage import migrate as migration
+    from storage.database import Database
+    from storage.objects import ObjectStore
+    from storage.settings import StorageSettings
+
+    settings = StorageSettings()
+    database = Database(settings.database_url)
+    typer.echo(f"database at revision {migration.migrate(database)}")
+    database.close()
+    ObjectStore(settings).ensure_bucket()
+    typer.echo(f"bucket {settings.s3_bucket} is there")

@@ -1,0 +1,48 @@
+"""What a worker or the reaper works with, assembled in one place."""
+
+import os
+import socket
+import threading
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from pipeline.leases import LeaseKeeper
+from pipeline.rings import Ringer
+from pipeline.settings import Settings
+from storage.database import Database
+from storage.objects import ObjectStore
+from transcribe import Engine, load_engine
+
+
+@dataclass
+class Context:
+    """Connects to nothing until it is used."""
+
+    settings: Settings
+    database: Database
+    store: ObjectStore
+    ringer: Ringer
+    leases: LeaseKeeper
+    worker: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    @cached_property
+    def engine(self) -> Engine:
+        return load_engine(self.settings.transcribe)
+
+    def close(self) -> None:
+        self.leases.close()
+        self.ringer.close()
+        self.database.close()
+
+
+def assemble(settings: Settings | None = None) -> Context:
+    settings = settings or Settings()
+    database = Database(settings.storage.database_url)
+    return Context(
+        settings=settings,
+        database=database,
+        store=ObjectStore(settings.storage),
+        ringer=Ringer(settings.pipeline.broker_url),
+        leases=LeaseKeeper(database, settings.pipeline.lease_s),
+    )

@@ -1,0 +1,79 @@
+"""What a worker does when it hears a ring: claims and works until nothing is left or its time is up."""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+
+from pipeline import failures, media, speech
+from pipeline.context import Context
+from storage import jobs
+from storage.errors import StorageFull, StorageUnavailable
+from storage.jobs import Job, Lane
+
+log = logging.getLogger(__name__)
+
+
+class Drain:
+    """One for each worker process. More rings than free slots are answered at once: the busy ones see to the rest."""
+
+    def __init__(self, context: Context, lane: Lane | None) -> None:
+        self._context = context
+        self._lane = lane
+        # Speech runs in one group at a time: the engine spreads a group over its cores itself.
+        self._slots = {
+            "media": threading.BoundedSemaphore(context.settings.pipeline.media_slots),
+            "speech": threading.BoundedSemaphore(1),
+        }
+
+    def __call__(self, queue: str) -> None:
+        if not self._slots[queue].acquire(blocking=False):
+            return
+        try:
+            self._drain(queue)
+        except (StorageUnavailable, StorageFull) as error:
+            log.warning("can't claim from %s: %s", queue, error)
+        finally:
+            self._slots[queue].release()
+
+    def _drain(self, queue: str) -> None:
+        context = self._context
+        until = time.monotonic() + context.settings.pipeline.drain_s
+        claims = 0
+        while time.monotonic() < until and not context.stopping.is_set():
+            claimed = self._claim(queue)
+            if not claimed:
+                return
+            claims += 1
+            if claims == 1:
+                # Where one job was there may be more: wakes one further worker, which does the same.
+                context.ringer.ring(queue)
+            with context.leases.holding(claimed):
+                self._work(queue, claimed)
+        context.ringer.ring(queue)
+
+    def _claim(self, queue: str) -> list[Job]:
+        settings = self._context.settings.pipeline
+        with self._context.database.transaction() as connection:
+            return jobs.claim(
+                connection,
+                queue,
+                lane=self._lane,
+                limit=1 if queue == "media" else settings.speech_claim,
+                lease_s=settings.lease_s,
+                worker=self._context.worker,
+            )
+
+    def _work(self, queue: str, claimed: Sequence[Job]) -> None:
+        context = self._context
+        if context.stopping.is_set():
+            for job in claimed:
+                failures.hand_back(context, job)
+        elif queue == "speech":
+            speech.process(context, claimed, lambda job, error: failures.settle(context, job, error))
+        else:
+            for job in claimed:
+                try:
+                    media.process(context, job)
+                except Exception as error:
+                    failures.settle(context, job, error)

@@ -1,0 +1,70 @@
+"""What becomes of a job that could not be done: thrown away, tried again without blame, or counted against it."""
+
+import logging
+
+from pipeline.context import Context
+from storage import jobs, transcripts, voices
+from storage.errors import LeaseLost, StorageFull, StorageUnavailable
+from storage.jobs import Job
+from transcribe import ModelError, TranscribeError
+
+log = logging.getLogger(__name__)
+# What the job did not cause: storage, disk, memory of the machine, a jail or a model that can't be started.
+INFRASTRUCTURE = (StorageUnavailable, StorageFull, OSError, MemoryError, ModelError)
+
+
+def settle(context: Context, job: Job, error: Exception) -> None:
+    """Never raises: when even this can't be written down the lease expires and the reaper takes the job back."""
+    try:
+        if isinstance(error, LeaseLost):
+            log.info("%s thrown away: %s", job.id, error)
+        elif isinstance(error, INFRASTRUCTURE):
+            log.warning("%s waits: %s", job.id, error)
+            _requeue(context, job, error)
+        else:
+            log.exception("%s failed", job.id, exc_info=error)
+            _blame(context, job, error)
+    except LeaseLost as lost:
+        log.info("%s thrown away: %s", job.id, lost)
+    except (StorageUnavailable, StorageFull) as outage:
+        log.warning("%s is left to its lease: %s", job.id, outage)
+
+
+def hand_back(context: Context, job: Job) -> None:
+    """The worker stops before it began with this job."""
+    try:
+        with context.database.transaction() as connection:
+            jobs.requeue(connection, job, reason=None, delay_s=0)
+    except (LeaseLost, StorageUnavailable, StorageFull) as error:
+        log.warning("%s not handed back: %s", job.id, error)
+
+
+def bury(connection: jobs.Connection, dead: jobs.DeadJob) -> None:
+    """Tells the message that its job was given up. The original is kept and the job can be revived."""
+    if dead.queue == "media":
+        voices.fail(
+            connection,
+            dead.message_id,
+            code="processing_failed",
+            message="We could not process this recording. It is kept, and we can try again.",
+        )
+    elif dead.transcript_id is not None:
+        transcripts.fail(
+            connection,
+            dead.transcript_id,
+            code="transcription_failed",
+            message="We could not transcribe this recording. It can be tried again.",
+        )
+
+
+def _requeue(context: Context, job: Job, error: Exception) -> None:
+    with context.database.transaction() as connection:
+        jobs.requeue(connection, job, reason=f"{type(error).__name__}: {error}"[:500])
+
+
+def _blame(context: Context, job: Job, error: Exception) -> None:
+    # The engine says of a clip that it can't be done: asking again would give the same answer.
+    final = isinstance(error, TranscribeError)
+    with context.database.transaction() as connection:
+        if jobs.blame(connection, job, reason=f"{type(error).__name__}: {error}"[:500], final=final):
+            bury(connection, jobs.DeadJob(job.id, job.queue, job.message_id, job.transcript_id))

@@ -1,0 +1,72 @@
+"""Putting a job's results into the object store so that none is ever orphaned and none outlives its message."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.context import Context
+from storage import intents
+from storage.errors import LeaseLost, StorageFull, StorageUnavailable
+
+log = logging.getLogger(__name__)
+# A dead worker's objects are swept after this; a live one has long finished or lost its lease by then.
+INTENT_TTL_S = 900
+_PATIENCE_S = (0.2, 0.5, 1, 2, 4, 8, 8, 8)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One object to be stored: a file or bytes, of `size` bytes."""
+
+    key: str
+    body: Path | bytes
+    size: int
+    sha256: str
+    content_type: str
+
+
+def publish(context: Context, message_id: str, artifacts: Sequence[Artifact], commit: Callable[[], None]) -> None:
+    """Declares the keys, puts the objects, then runs `commit`, which must write the rows that refer to them.
+
+    When the lease turns out to be lost the objects are given up for the sweep and LeaseLost is raised.
+    """
+    keys = [artifact.key for artifact in artifacts]
+    with context.database.transaction() as connection:
+        intents.declare(connection, message_id, keys, ttl_s=INTENT_TTL_S)
+    for artifact in artifacts:
+        _put(context, artifact)
+    try:
+        patiently(context, commit)
+    except LeaseLost:
+        _withdraw(context, keys)
+        raise
+
+
+def patiently(context: Context, step: Callable[[], None]) -> None:
+    """Runs a fenced transaction again and again through a short outage, rather than losing finished work."""
+    for pause in _PATIENCE_S:
+        try:
+            return step()
+        except (StorageUnavailable, StorageFull) as error:
+            log.warning("the result waits for the database: %s", error)
+            if context.stopping.wait(pause):
+                break
+    step()
+
+
+def _put(context: Context, artifact: Artifact) -> None:
+    details = {"size": artifact.size, "content_type": artifact.content_type, "sha256": artifact.sha256}
+    if isinstance(artifact.body, bytes):
+        context.store.put(artifact.key, artifact.body, **details)
+    else:
+        with artifact.body.open("rb") as file:
+            context.store.put(artifact.key, file, **details)
+
+
+def _withdraw(context: Context, keys: Sequence[str]) -> None:
+    try:
+        with context.database.transaction() as connection:
+            intents.expire(connection, keys)
+    except (StorageUnavailable, StorageFull):
+        log.warning("objects of a lost lease are left to the sweep")

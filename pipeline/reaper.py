@@ -1,0 +1,91 @@
+"""`earshot reaper`: takes expired leases back, rings for what is due, deletes what nothing refers to any more.
+
+Any number of copies may run: every step locks the rows it takes and skips those that another copy has taken.
+"""
+
+import logging
+import signal
+import threading
+import time
+
+from pipeline import failures
+from pipeline.context import Context, assemble
+from storage import idempotency, intents, jobs
+from storage.errors import StorageFull, StorageUnavailable
+from storage.keys import message_prefix
+
+log = logging.getLogger(__name__)
+_HOURLY_S = 3600.0
+
+
+def run() -> int:
+    """Ticks until SIGTERM or SIGINT."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    context = assemble()
+    reaper = Reaper(context)
+    while not stop.is_set():
+        reaper.tick()
+        stop.wait(context.settings.pipeline.reaper_tick_s)
+    context.close()
+    return 0
+
+
+class Reaper:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._patience_until = 0.0
+        self._forget_at = 0.0
+
+    def tick(self) -> None:
+        """One round; each step by itself, so that an outage of S3 does not keep jobs from being taken back."""
+        for step in (self.take_back, self.ring, self.erase, self.sweep_intents, self.forget):
+            try:
+                step()
+            except (StorageUnavailable, StorageFull) as error:
+                log.warning("%s: %s", step.__name__, error)
+                if step == self.take_back:
+                    # Leases ran out while nobody could prolong them: their holders get the time to do so.
+                    self._patience_until = time.monotonic() + self._context.settings.pipeline.lease_s
+
+    def take_back(self) -> None:
+        with self._context.database.transaction() as connection:
+            if time.monotonic() < self._patience_until:
+                return
+            again, dead = jobs.reap(connection)
+            for job in dead:
+                failures.bury(connection, job)
+        if again or dead:
+            log.warning("leases expired: %d jobs queued again, %d dead", again, len(dead))
+
+    def ring(self) -> None:
+        with self._context.database.transaction() as connection:
+            due = jobs.due_queues(connection)
+        for queue in due:
+            self._context.ringer.ring(queue)
+
+    def erase(self) -> None:
+        with self._context.database.transaction() as connection:
+            due = intents.due_erasures(connection)
+        for message_id in due:
+            self._context.store.delete_prefix(message_prefix(self._context.settings.storage.s3_prefix, message_id))
+            with self._context.database.transaction() as connection:
+                intents.erased(connection, message_id)
+
+    def sweep_intents(self) -> None:
+        """Holding the intents' rows meanwhile keeps whoever wants to refer to a key waiting, then tells him."""
+        with self._context.database.transaction() as connection:
+            keys = intents.expired(connection)
+            if not keys:
+                return
+            orphans = set(keys) - intents.referenced(connection, keys)
+            self._context.store.delete(orphans)
+            intents.forget(connection, keys)
+        log.info("swept %d objects of dead intents", len(orphans))
+
+    def forget(self) -> None:
+        if time.monotonic() >= self._forget_at:
+            with self._context.database.transaction() as connection:
+                idempotency.forget_old(connection)
+            self._forget_at = time.monotonic() + _HOURLY_S

@@ -1,0 +1,100 @@
+"""Speech jobs, several messages at once: speech audio out of S3, through the engine, transcripts into S3."""
+
+import hashlib
+import logging
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.context import Context
+from pipeline.publishing import Artifact, publish
+from storage import transcripts
+from storage.jobs import Job
+from storage.keys import object_key
+from storage.transcripts import SpeechResult, SpeechWork
+from transcode import make_speech
+from transcribe import Clip, Transcript, load_clip
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    job: Job
+    work: SpeechWork
+    clip: Clip
+
+
+def process(context: Context, claimed: Sequence[Job], failed: Callable[[Job, Exception], None]) -> None:
+    """Each job ends by itself: whatever goes wrong with one is told to `failed` and harms no other."""
+    prepared: list[Prepared] = []
+    for job in claimed:
+        try:
+            if (work := _start(context, job)) is not None:
+                prepared.append(Prepared(job, work, _clip(context, work)))
+        except Exception as error:
+            failed(job, error)
+    for item, outcome in zip(prepared, _transcribe(context, prepared), strict=True):
+        try:
+            if isinstance(outcome, Exception):
+                raise outcome
+            _publish(context, item, outcome)
+        except Exception as error:
+            failed(item.job, error)
+
+
+def _start(context: Context, job: Job) -> SpeechWork | None:
+    assert job.transcript_id is not None
+    with context.database.transaction() as connection:
+        return transcripts.start(connection, job.transcript_id)
+
+
+def _clip(context: Context, work: SpeechWork) -> Clip:
+    with tempfile.TemporaryDirectory(prefix="earshot-speech-") as name:
+        folder = Path(name)
+        if work.speech_key is not None:
+            path = folder / "speech.flac"
+            context.store.download(work.speech_key, path)
+        else:
+            context.store.download(work.original_key, folder / "original")
+            path = make_speech(folder / "original", folder, context.settings.transcode)
+        return load_clip(path, language=work.language)
+
+
+def _transcribe(context: Context, prepared: Sequence[Prepared]) -> Sequence[Transcript | Exception]:
+    if not prepared:
+        return []
+    try:
+        return context.engine.transcribe([item.clip for item in prepared])
+    except Exception as error:
+        if len(prepared) == 1:
+            return [error]
+        # The engine fails as a whole: find out whose fault it is by asking for each alone.
+        log.exception("a group of %d failed; trying them one by one", len(prepared))
+        return [_transcribe(context, [item])[0] for item in prepared]
+
+
+def _publish(context: Context, item: Prepared, transcript: Transcript) -> None:
+    body = transcript.to_json().encode()
+    sha256 = hashlib.sha256(body).hexdigest()
+    prefix = context.settings.storage.s3_prefix
+    key = object_key(prefix, item.work.message_id, "transcript", sha256, "json")
+    result = SpeechResult(
+        state=transcript.state,
+        language=transcript.language,
+        language_probability=transcript.language_probability,
+        confidence=transcript.confidence,
+        text=transcript.text,
+        model=transcript.model,
+        object_key=key,
+    )
+
+    def commit() -> None:
+        with context.database.transaction() as connection:
+            transcripts.finish(
+                connection, item.job, item.work, result, keep_speech=context.settings.pipeline.keep_speech_audio
+            )
+
+    publish(context, item.work.message_id, [Artifact(key, body, len(body), sha256, "application/json")], commit)
+    log.info("%s transcribed: %s %s", item.work.message_id, transcript.state, transcript.language)

@@ -1,0 +1,64 @@
+"""`earshot worker`: a Celery worker whose tasks drain the queues."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from celery.signals import worker_ready, worker_shutting_down
+
+from pipeline.celery_app import create_celery
+from pipeline.context import Context, assemble
+from pipeline.draining import Drain
+from storage.jobs import Lane
+from transcode import jail_report
+
+log = logging.getLogger(__name__)
+
+
+def run(queues: Sequence[str], lane: Lane | None = None) -> int:
+    """Works until it is told to stop, then finishes what it has in hand; returns the exit status."""
+    context = assemble()
+    if "media" in queues:
+        log.info("jail: %s", jail_report())
+    if "speech" in queues:
+        # Loaded before the first ring is heard, so that no message waits for it.
+        log.info("model: %s", context.engine.model)
+    app = create_celery(context.settings.pipeline.broker_url, Drain(context, lane))
+    stop = _stop_with(context)
+    start = _start_with(context, queues)
+    worker_shutting_down.connect(stop, weak=False)
+    worker_ready.connect(start, weak=False)
+    worker = app.Worker(
+        queues=list(queues),
+        pool="threads",
+        concurrency=_threads(context, queues),
+        loglevel="INFO",
+        optimization="fair",
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    worker.start()
+    context.close()
+    return int(worker.exitcode or 0)
+
+
+def _threads(context: Context, queues: Sequence[str]) -> int:
+    # One more than the slots, so that a ring is never stuck behind those at work.
+    return (context.settings.pipeline.media_slots if "media" in queues else 0) + ("speech" in queues) + 1
+
+
+def _stop_with(context: Context) -> Any:
+    def stop(**_: object) -> None:
+        context.stopping.set()
+
+    return stop
+
+
+def _start_with(context: Context, queues: Sequence[str]) -> Any:
+    def start(**_: object) -> None:
+        # What came while nobody listened has rung in vain.
+        for queue in queues:
+            context.ringer.ring(queue)
+
+    return start

@@ -1,0 +1,53 @@
+"""No object without a row for long, no row without its object."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from storage import intents
+from storage.database import Database
+from storage.errors import StorageUnavailable
+from storage.ids import new_id
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+def test_a_key_given_up_is_swept_and_can_not_be_referred_to_any_more(database: Database) -> None:
+    with database.transaction() as connection:
+        intents.declare(connection, new_id("msg"), ["a", "b"], ttl_s=60)
+        assert intents.expired(connection) == []
+        intents.expire(connection, ["a"])
+    with database.transaction() as connection:
+        assert intents.expired(connection) == ["a"]
+        assert intents.referenced(connection, ["a"]) == set()
+        intents.forget(connection, ["a"])
+    with pytest.raises(StorageUnavailable), database.transaction() as connection:
+        intents.settle(connection, ["a", "b"])
+    with database.transaction() as connection:
+        intents.settle(connection, ["b"])
+
+
+def test_two_reapers_share_the_expired_keys(database: Database) -> None:
+    with database.transaction() as connection:
+        intents.declare(connection, new_id("msg"), ["a"], ttl_s=-1)
+    with database.transaction() as one, database.transaction() as other:
+        assert intents.expired(one) == ["a"]
+        assert intents.expired(other) == []
+
+
+def test_an_erasure_comes_again_until_it_has_settled(database: Database) -> None:
+    message_id = new_id("msg")
+    with database.transaction() as connection:
+        intents.erase_later(connection, message_id, settle_s=-1)
+        assert intents.due_erasures(connection) == [message_id]
+        assert intents.due_erasures(connection) == []
+        intents.erased(connection, message_id)
+        intents.erase_later(connection, message_id, settle_s=60)
+        assert intents.due_erasures(connection) == [message_id]
+        intents.erased(connection, message_id)
+        assert intents.due_erasures(connection) == []
