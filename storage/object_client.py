@@ -18,15 +18,16 @@ CONNECT_S = 3.0
 READ_S = 20.0
 _POOL = 64
 _TRIES = 3
+# Sessions are not safe in threads; the clients they make are.
+_MAKING = Lock()
 _FULL = {"507", "InsufficientStorage", "InsufficientCapacity", "QuotaExceeded", "XMinioStorageFull"}
 
 
 class ObjectClients:
-    """boto3 clients of one bucket's settings, each made once and at first use: making one is not safe in threads."""
+    """boto3 clients of one bucket's settings, each made at first use."""
 
     def __init__(self, settings: StorageSettings) -> None:
         self._settings = settings
-        self._making = Lock()
         self.probe = lru_cache(maxsize=4)(self._probe)
 
     @cached_property
@@ -40,7 +41,7 @@ class ObjectClients:
         return self._client(endpoint, self._config(signature_version=UNSIGNED))
 
     def credentials(self) -> Any:
-        found = self._session.get_credentials()
+        found = self._session().get_credentials()
         if found is None:
             raise NoCredentialsError
         return found.get_frozen_credentials()
@@ -50,20 +51,19 @@ class ObjectClients:
         return self._client(self._settings.s3_endpoint_url, config)
 
     def _client(self, endpoint: str | None, config: Config) -> Any:
-        session = self._session
-        with self._making:
+        session = self._session()
+        with _MAKING:
             return session.client("s3", endpoint_url=endpoint, config=config)
 
-    @cached_property
     def _session(self) -> Any:
         own = self._settings
-        with self._making:
-            return boto3.session.Session(
-                aws_access_key_id=own.s3_access_key,
-                aws_secret_access_key=own.s3_secret_key and own.s3_secret_key.get_secret_value(),
-                aws_session_token=own.s3_session_token and own.s3_session_token.get_secret_value(),
-                region_name=own.s3_region,
-            )
+        secret, token = own.s3_secret_key, own.s3_session_token
+        return _session(
+            own.s3_access_key,
+            secret and secret.get_secret_value(),
+            token and token.get_secret_value(),
+            own.s3_region,
+        )
 
     def _config(self, **changes: Any) -> Config:
         chosen = self._settings.s3_addressing
@@ -81,6 +81,13 @@ class ObjectClients:
             response_checksum_validation="when_required",
         )
         return base.merge(Config(**changes))
+
+
+@lru_cache(maxsize=8)
+def _session(access_key: str | None, secret_key: str | None, token: str | None, region: str) -> Any:
+    """Shared by all stores with these credentials: a session reads S3's description, 150 ms of it, once."""
+    with _MAKING:
+        return boto3.session.Session(access_key, secret_key, token, region_name=region)
 
 
 @contextmanager

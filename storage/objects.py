@@ -4,19 +4,16 @@ import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from botocore.exceptions import ClientError
 
 from storage.object_client import ObjectClients, code_of, translated
+from storage.object_deletion import Deletion
 from storage.object_stream import ObjectStream
 from storage.presign import base64_digest, download_headers, sign, upload_headers
 from storage.settings import StorageSettings
-
-# What one DeleteObjects call takes.
-_DELETE_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +100,13 @@ class ObjectStore:
 
     def delete(self, keys: Iterable[str]) -> None:
         """Deletes these objects, in a bucket with versions all of their versions; a missing one is no error."""
-        if self.versioning() in ("off", "unknown"):
-            self._delete({"Key": key} for key in keys)
-            return
-        for key in keys:
-            self._delete(each for each in self._versions(key) if each["Key"] == key)
+        self._deletion().keys(keys)
 
     def delete_prefix(self, prefix: str) -> int:
         """Deletes all, every version too, under a prefix that ends with a slash; returns how many they were."""
         if not prefix.endswith("/") or prefix == "/":
             raise ValueError(f"not a folder-like prefix: {prefix!r}")
-        if self.versioning() in ("off", "unknown"):
-            return self._delete({"Key": found.key} for found in self.list(prefix))
-        return self._delete(self._versions(prefix))
+        return self._deletion().prefix(prefix)
 
     def presign_get(self, key: str, *, expires_at: datetime, content_type: str, filename: str | None = None) -> str:
         """A URL at the public endpoint that reads the object until `expires_at` and says that it is `content_type`.
@@ -193,27 +184,8 @@ class ObjectStore:
             credentials = self._clients.credentials()
             return sign(method, plain, headers, credentials=credentials, region=self._region, expires_at=expires_at)
 
-    def _versions(self, prefix: str) -> Iterator[dict[str, str]]:
-        pages = self._s3.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=prefix)
-        with translated(prefix):
-            for page in pages:
-                for found in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
-                    yield {"Key": found["Key"], "VersionId": found["VersionId"]}
-
-    def _delete(self, doomed: Iterable[dict[str, str]]) -> int:
-        count = 0
-        rest = iter(doomed)
-        # The listing that feeds this runs ahead of the deleting, page by page: no page depends on a deleted key.
-        while batch := list(islice(rest, _DELETE_BATCH)):
-            with translated(batch[0]["Key"]):
-                answer = self._s3.delete_objects(Bucket=self._bucket, Delete={"Objects": batch, "Quiet": True})
-                for refused in answer.get("Errors", ()):
-                    raise ClientError(
-                        {"Error": {"Code": refused["Code"], "Message": refused.get("Message", "")}},
-                        "DeleteObjects",
-                    )
-            count += len(batch)
-        return count
+    def _deletion(self) -> Deletion:
+        return Deletion(self._s3, self._bucket, versioned=self.versioning() in ("enabled", "suspended"))
 
     def _create_bucket(self, configuration: dict[str, Any]) -> None:
         try:
