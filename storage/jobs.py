@@ -230,15 +230,18 @@ def cancel_for_message(connection: Connection, message_id: str) -> None:
     )
 
 
-def revive(connection: Connection, job_id: str) -> DeadJob | None:
-    """Gives a dead job a fresh start; None when there is no such dead job."""
-    row = connection.execute(
+def revive(connection: Connection, ids: Sequence[str] | None) -> list[DeadJob]:
+    """Gives dead jobs a fresh start: these, or all when None. Returns those that were dead."""
+    chosen = jobs.c.state == "dead"
+    if ids is not None:
+        chosen = and_(chosen, jobs.c.id.in_(ids))
+    rows = connection.execute(
         update(jobs)
-        .where(jobs.c.id == job_id, jobs.c.state == "dead")
+        .where(chosen)
         .values(state="queued", run_after=NOW, attempts=0, expiries=0, requeues=0, updated_at=NOW)
         .returning(jobs.c.id, jobs.c.queue, jobs.c.message_id, jobs.c.transcript_id)
-    ).first()
-    return None if row is None else DeadJob(row.id, row.queue, row.message_id, row.transcript_id)
+    )
+    return [DeadJob(row.id, row.queue, row.message_id, row.transcript_id) for row in rows]
 
 
 def page(connection: Connection, *, state: str | None, limit: int, after: str | None) -> list[dict[str, Any]]:
@@ -249,6 +252,23 @@ def page(connection: Connection, *, state: str | None, limit: int, after: str | 
     if after is not None:
         query = query.where(jobs.c.id < after)
     return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def get(connection: Connection, job_id: str) -> dict[str, Any] | None:
+    """One job as a plain mapping for the operator."""
+    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).first()
+    return None if row is None else dict(row._mapping)
+
+
+def oldest_waits(connection: Connection) -> list[tuple[str, int, float]]:
+    """(queue, lane, seconds) for which the oldest job that could be claimed has waited."""
+    waited = func.extract("epoch", func.clock_timestamp() - func.min(jobs.c.run_after))
+    rows = connection.execute(
+        select(jobs.c.queue, jobs.c.lane, waited)
+        .where(jobs.c.state == "queued", jobs.c.run_after <= func.now())
+        .group_by(jobs.c.queue, jobs.c.lane)
+    )
+    return [(row[0], row[1], float(row[2])) for row in rows]
 
 
 def counts(connection: Connection) -> list[tuple[str, str, int, int]]:

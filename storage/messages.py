@@ -55,6 +55,7 @@ class Voice:
     loudness_lufs: float | None
     waveform: bytes | None
     speech_key: str | None
+    corrected_text: str | None
     renditions: tuple[StoredRendition, ...]
     transcript: StoredTranscript | None
 
@@ -154,6 +155,14 @@ def peaks(connection: Connection, message_id: str) -> bytes | None:
     return connection.execute(select(voices.c.peaks).where(voices.c.message_id == message_id)).scalar()
 
 
+def seq_of(connection: Connection, message_id: str, thread_id: str) -> int | None:
+    """The message's number in this thread; None when it is not there or was deleted."""
+    query = select(messages.c.seq).where(
+        messages.c.id == message_id, messages.c.thread_id == thread_id, messages.c.deleted_at.is_(None)
+    )
+    return connection.execute(query).scalar()
+
+
 def mark_played(connection: Connection, message_id: str, user_id: str, *, position_ms: int, completed: bool) -> bool:
     """Keeps the latest position; True for the person's first complete play."""
     heard_before = connection.execute(
@@ -241,6 +250,7 @@ _VOICE = (
     "loudness_lufs",
     "waveform",
     "speech_key",
+    "corrected_text",
     "renditions",
 )
 _TRANSCRIPT = (

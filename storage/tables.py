@@ -105,6 +105,8 @@ voices = Table(
     Column("renditions", JSONB, nullable=False, server_default=text("'[]'")),
     Column("speech_key", Text),
     Column("transcript_id", Text),
+    # What the sender says was said; stands in for the text of whichever transcript is active.
+    Column("corrected_text", Text),
 )
 
 transcripts = Table(

@@ -58,6 +58,24 @@ def get(connection: Connection, thread_id: str, viewer: str) -> Thread | None:
     return None if row is None else Thread(**row._mapping)
 
 
+def get_unseen(connection: Connection, thread_id: str) -> Thread:
+    """As somebody who is not in it sees it: without messages. For the host application only."""
+    query = select(
+        threads.c.id,
+        threads.c.external_id,
+        threads.c.title,
+        threads.c.created_at,
+        threads.c.last_activity_at,
+        _member_list().label("participants"),
+    ).where(threads.c.id == thread_id)
+    row = connection.execute(query).one()
+    return Thread(**row._mapping, last_message_id=None, unread_count=0, unplayed_count=0)
+
+
+def creator(connection: Connection, thread_id: str) -> str | None:
+    return connection.execute(select(threads.c.created_by).where(threads.c.id == thread_id)).scalar()
+
+
 def page(connection: Connection, viewer: str, *, limit: int, before: tuple[datetime, str] | None) -> list[Thread]:
     """The viewer's threads, newest activity first; `before` is the last row's (last_activity_at, id)."""
     query = _seen_by(viewer).order_by(threads.c.last_activity_at.desc(), threads.c.id.desc()).limit(limit)

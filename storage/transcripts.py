@@ -1,11 +1,12 @@
 """Versions of a message's transcript. Text rests in the row, segments and words in the object."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from sqlalchemy import Connection, func, select, update
 
 from storage import events, intents, jobs
 from storage.ids import new_id
+from storage.messages import StoredTranscript
 from storage.tables import NOW, messages, transcripts, voices
 
 
@@ -118,6 +119,34 @@ def revive(connection: Connection, transcript_id: str) -> None:
     )
 
 
+def versions(connection: Connection, message_id: str) -> list[StoredTranscript]:
+    """Newest first."""
+    query = select(*_STORED).where(transcripts.c.message_id == message_id).order_by(transcripts.c.version.desc())
+    return [StoredTranscript(**row._mapping) for row in connection.execute(query)]
+
+
+def get(connection: Connection, message_id: str, transcript_id: str) -> StoredTranscript | None:
+    query = select(*_STORED).where(transcripts.c.message_id == message_id, transcripts.c.id == transcript_id)
+    row = connection.execute(query).first()
+    return None if row is None else StoredTranscript(**row._mapping)
+
+
+def activate(connection: Connection, message_id: str, thread_id: str, transcript_id: str) -> None:
+    """Shows this version from now on."""
+    _change_voice(connection, message_id, thread_id, transcript_id=transcript_id)
+
+
+def correct(connection: Connection, message_id: str, thread_id: str, text: str | None) -> None:
+    """Lays the sender's text over whichever version is active; None takes it off again."""
+    _change_voice(connection, message_id, thread_id, corrected_text=text)
+
+
+def _change_voice(connection: Connection, message_id: str, thread_id: str, **values: str | None) -> None:
+    changed = connection.execute(update(voices).where(voices.c.message_id == message_id).values(**values))
+    if changed.rowcount:
+        events.add(connection, "transcript.completed", thread_id=thread_id, message_id=message_id)
+
+
 def add_version(connection: Connection, message_id: str, *, language: str | None) -> str:
     """A further version, still to be made; the voice's row is locked so that numbers don't collide."""
     connection.execute(select(voices.c.message_id).where(voices.c.message_id == message_id).with_for_update())
@@ -134,3 +163,6 @@ def add_version(connection: Connection, message_id: str, *, language: str | None
         )
     )
     return transcript_id
+
+
+_STORED = tuple(transcripts.c[field.name] for field in fields(StoredTranscript))

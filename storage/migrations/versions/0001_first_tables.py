@@ -247,6 +247,7 @@ def upgrade() -> None:
         ),
         sa.Column("speech_key", sa.Text(), nullable=True),
         sa.Column("transcript_id", sa.Text(), nullable=True),
+        sa.Column("corrected_text", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["message_id"], ["messages.id"], name="voices_message_id_fkey", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("message_id", name="voices_pkey"),
     )

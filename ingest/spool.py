@@ -1,0 +1,78 @@
+"""Where an upload waits until it is complete: memory, then an unlinked file that dies with the process."""
+
+import asyncio
+import errno
+import hashlib
+import os
+import tempfile
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from storage.errors import StorageFull
+
+# A voice message of usual length never touches the disk; many large uploads together don't fill the memory.
+MEMORY_BYTES = 256 * 1024
+
+
+class Spool:
+    """Counts and hashes what is written. The disk and the hashing of long bodies stay off the event loop."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._hash = hashlib.sha256()
+        self._waiting = bytearray()
+        self._file: BinaryIO | None = None
+
+    async def write(self, data: bytes) -> None:
+        """Raises StorageFull when the disk of the temporary folder is."""
+        self.size += len(data)
+        self._waiting += data
+        if len(self._waiting) > MEMORY_BYTES:
+            await asyncio.to_thread(self._flush)
+
+    def finish(self) -> str:
+        """The SHA-256 in hex; nothing may be written after it."""
+        if self._file is not None:
+            self._flush()
+        else:
+            self._hash.update(self._waiting)
+        return self._hash.hexdigest()
+
+    def head(self, size: int) -> bytes:
+        if self._file is None:
+            return bytes(self._waiting[:size])
+        self._file.seek(0)
+        return self._file.read(size)
+
+    def body(self) -> BinaryIO | bytes:
+        return bytes(self._waiting) if self._file is None else self._file
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _flush(self) -> None:
+        self._hash.update(self._waiting)
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(buffering=0)
+            _write_all(self._file, self._waiting)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise StorageFull("the disk for uploads in progress is full") from error
+            raise
+        self._waiting = bytearray()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _write_all(file: BinaryIO, data: bytearray) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(file.fileno(), left) :]

@@ -1,0 +1,163 @@
+"""One voice message from a received body to a durable row: promise 1 is kept here.
+
+The object's key is declared before its PUT and settled in the transaction that makes the message, so whatever
+dies in between leaves nothing behind and loses nothing that was answered with success.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from ingest.errors import Refused
+from ingest.spool import Spool
+from storage import idempotency, intents, messages, threads
+from storage.database import Database
+from storage.errors import StorageFull, StorageUnavailable
+from storage.ids import new_id
+from storage.keys import object_key
+from storage.objects import ObjectStore
+from transcode import Container, sniff
+from transcode.containers import HEAD_BYTES
+
+log = logging.getLogger(__name__)
+# Longer than every try of a PUT together; then the sweep may delete what nobody refers to.
+INTENT_TTL_S = 900
+Ticket = idempotency.Claim | idempotency.Finished | None
+
+
+class NoThread(Exception):
+    """There is no such thread for this sender."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What goes with the bytes; `path` and `key` name the request when it carries an Idempotency-Key."""
+
+    thread_id: str
+    sender: str
+    language: str | None
+    external_id: str | None
+    path: str
+    key: str | None
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """`message` is None when it was made by an earlier request and is gone now."""
+
+    message: messages.Message | None
+    status: int
+    replayed: bool
+
+
+class Intake:
+    """Safe to share between threads; its methods block."""
+
+    def __init__(self, database: Database, store: ObjectStore, prefix: str) -> None:
+        self._database = database
+        self._store = store
+        self._prefix = prefix
+
+    def begin(self, upload: Upload) -> Ticket:
+        """Raises NoThread, and InProgress when another request has the same key."""
+        with self._database.transaction() as connection:
+            if not threads.has_member(connection, upload.thread_id, upload.sender):
+                raise NoThread
+            if upload.key is None:
+                return None
+            return idempotency.begin(connection, upload.sender, upload.path, upload.key)
+
+    def accept(self, upload: Upload, spool: Spool, ticket: Ticket) -> Accepted:
+        """Raises Refused (`unsupported_format`, `idempotency_mismatch`), NoThread, InProgress when another request took
+        over, StorageUnavailable and StorageFull."""
+        sha256 = spool.finish()
+        fingerprint = _fingerprint(upload, sha256)
+        if isinstance(ticket, idempotency.Finished):
+            return self._replay(upload, fingerprint, ticket)
+        container = sniff(spool.head(HEAD_BYTES))
+        if container is None:
+            raise Refused("unsupported_format", "no audio container known to us begins like this file")
+        message_id = new_id("msg")
+        original = self._put(message_id, spool, sha256, container)
+        return self._commit(upload, message_id, original, ticket, fingerprint)
+
+    def abandon(self, ticket: Ticket) -> None:
+        """Lets go of the key of a request that was refused or broke off, so that it can be tried again at once."""
+        if not isinstance(ticket, idempotency.Claim):
+            return
+        try:
+            with self._database.transaction() as connection:
+                idempotency.release(connection, ticket)
+        except (StorageUnavailable, StorageFull):
+            log.warning("an idempotency key stays locked until its lock runs out")
+
+    @asynccontextmanager
+    async def holding(self, ticket: Ticket) -> AsyncIterator[None]:
+        """Keeps the ticket's key locked for as long as the body takes, and lets go of it on any error."""
+        keeper = asyncio.create_task(self._keep(ticket)) if isinstance(ticket, idempotency.Claim) else None
+        try:
+            yield
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(self.abandon, ticket))
+            raise
+        finally:
+            if keeper is not None:
+                keeper.cancel()
+
+    async def _keep(self, claim: idempotency.Claim) -> None:
+        while True:
+            await asyncio.sleep(idempotency.LOCK_S / 4)
+            try:
+                await asyncio.to_thread(self._prolong, claim)
+            except (StorageUnavailable, StorageFull):
+                log.warning("an idempotency key could not be kept locked; trying again")
+            except idempotency.InProgress:
+                return
+
+    def _prolong(self, claim: idempotency.Claim) -> None:
+        with self._database.transaction() as connection:
+            idempotency.prolong(connection, claim)
+
+    def _replay(self, upload: Upload, fingerprint: str, finished: idempotency.Finished) -> Accepted:
+        if fingerprint != finished.fingerprint:
+            raise Refused("idempotency_mismatch", "this Idempotency-Key was used for another recording")
+        with self._database.transaction() as connection:
+            message = messages.get(connection, finished.resource_id, upload.sender)
+        return Accepted(message, finished.status, replayed=True)
+
+    def _put(self, message_id: str, spool: Spool, sha256: str, container: Container) -> messages.Original:
+        key = object_key(self._prefix, message_id, "original", sha256, container.extension)
+        with self._database.transaction() as connection:
+            intents.declare(connection, message_id, [key], ttl_s=INTENT_TTL_S)
+        self._store.put(key, spool.body(), size=spool.size, content_type=container.mime_type, sha256=sha256)
+        return messages.Original(key, spool.size, sha256, container.name)
+
+    def _commit(
+        self, upload: Upload, message_id: str, original: messages.Original, ticket: Ticket, fingerprint: str
+    ) -> Accepted:
+        with self._database.transaction() as connection:
+            messages.add_voice(
+                connection,
+                message_id,
+                upload.thread_id,
+                upload.sender,
+                original,
+                language=upload.language,
+                external_id=upload.external_id,
+            )
+            if isinstance(ticket, idempotency.Claim):
+                idempotency.complete(
+                    connection, ticket, fingerprint=fingerprint, status=201, resource_id=message_id
+                )
+            message = messages.get(connection, message_id, upload.sender)
+            if message is None:
+                raise NoThread
+        return Accepted(message, 201, replayed=False)
+
+
+def _fingerprint(upload: Upload, sha256: str) -> str:
+    return hashlib.sha256(json.dumps([sha256, upload.language, upload.external_id]).encode()).hexdigest()
