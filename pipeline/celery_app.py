@@ -7,19 +7,23 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
-from kombu import Queue
+from kombu.entity import Queue as BrokerQueue
 
-QUEUES = ("media", "speech")
+from storage.jobs import Queue
+
+QUEUES: tuple[Queue, ...] = ("media", "speech")
 # A ring that waited this long is stale: whoever would hear it has claimed the job, or the reaper has rung again.
 _RING_EXPIRES_S = 60
 _PUBLISH_TIMEOUT_S = 1
 
 
-def create_celery(broker_url: str, drain: Callable[[str], None] | None = None) -> Celery:
+def create_celery(broker_url: str, drain: Callable[[Queue], None] | None = None) -> Celery:
     """Without `drain`, an app that only rings: every step of it gives up after a second."""
     app = Celery("earshot", broker=broker_url, set_as_current=False)
     app.conf.update(
-        task_queues=[Queue(name, routing_key=name, queue_arguments=_queue_arguments(broker_url)) for name in QUEUES],
+        task_queues=[
+            BrokerQueue(name, routing_key=name, queue_arguments=_queue_arguments(broker_url)) for name in QUEUES
+        ],
         task_ignore_result=True,
         task_create_missing_queues=False,
         worker_prefetch_multiplier=1,
@@ -41,7 +45,7 @@ def ring(app: Celery, queue: str) -> None:
     app.send_task(_task_name(queue), queue=queue, expires=_RING_EXPIRES_S, retry=False)
 
 
-def _register(app: Celery, queue: str, drain: Callable[[str], None] | None) -> None:
+def _register(app: Celery, queue: Queue, drain: Callable[[Queue], None] | None) -> None:
     def task() -> None:
         if drain is not None:
             drain(queue)

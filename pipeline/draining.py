@@ -9,7 +9,7 @@ from pipeline import failures, media, speech
 from pipeline.context import Context
 from storage import jobs
 from storage.errors import StorageFull, StorageUnavailable
-from storage.jobs import Job, Lane
+from storage.jobs import Job, Lane, Queue
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class Drain:
             "speech": threading.BoundedSemaphore(1),
         }
 
-    def __call__(self, queue: str) -> None:
+    def __call__(self, queue: Queue) -> None:
         if not self._slots[queue].acquire(blocking=False):
             return
         try:
@@ -36,7 +36,7 @@ class Drain:
         finally:
             self._slots[queue].release()
 
-    def _drain(self, queue: str) -> None:
+    def _drain(self, queue: Queue) -> None:
         context = self._context
         until = time.monotonic() + context.settings.pipeline.drain_s
         claims = 0
@@ -52,7 +52,7 @@ class Drain:
                 self._work(queue, claimed)
         context.ringer.ring(queue)
 
-    def _claim(self, queue: str) -> list[Job]:
+    def _claim(self, queue: Queue) -> list[Job]:
         settings = self._context.settings.pipeline
         with self._context.database.transaction() as connection:
             return jobs.claim(
@@ -64,7 +64,7 @@ class Drain:
                 worker=self._context.worker,
             )
 
-    def _work(self, queue: str, claimed: Sequence[Job]) -> None:
+    def _work(self, queue: Queue, claimed: Sequence[Job]) -> None:
         context = self._context
         if context.stopping.is_set():
             for job in claimed:

@@ -2,15 +2,18 @@
 
 import logging
 
+from sqlalchemy import Connection
+
 from pipeline.context import Context
 from storage import jobs, transcripts, voices
 from storage.errors import LeaseLost, StorageFull, StorageUnavailable
-from storage.jobs import Job
+from storage.jobs import DeadJob, Job
+from transcode import JailError
 from transcribe import ModelError, TranscribeError
 
 log = logging.getLogger(__name__)
 # What the job did not cause: storage, disk, memory of the machine, a jail or a model that can't be started.
-INFRASTRUCTURE = (StorageUnavailable, StorageFull, OSError, MemoryError, ModelError)
+INFRASTRUCTURE = (StorageUnavailable, StorageFull, JailError, ModelError, OSError, MemoryError)
 
 
 def settle(context: Context, job: Job, error: Exception) -> None:
@@ -39,7 +42,7 @@ def hand_back(context: Context, job: Job) -> None:
         log.warning("%s not handed back: %s", job.id, error)
 
 
-def bury(connection: jobs.Connection, dead: jobs.DeadJob) -> None:
+def bury(connection: Connection, dead: DeadJob) -> None:
     """Tells the message that its job was given up. The original is kept and the job can be revived."""
     if dead.queue == "media":
         voices.fail(
@@ -67,4 +70,4 @@ def _blame(context: Context, job: Job, error: Exception) -> None:
     final = isinstance(error, TranscribeError)
     with context.database.transaction() as connection:
         if jobs.blame(connection, job, reason=f"{type(error).__name__}: {error}"[:500], final=final):
-            bury(connection, jobs.DeadJob(job.id, job.queue, job.message_id, job.transcript_id))
+            bury(connection, DeadJob(job.id, job.queue, job.message_id, job.transcript_id))

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 from pipeline.context import Context
@@ -56,12 +57,10 @@ def patiently(context: Context, step: Callable[[], None]) -> None:
 
 
 def _put(context: Context, artifact: Artifact) -> None:
-    details = {"size": artifact.size, "content_type": artifact.content_type, "sha256": artifact.sha256}
-    if isinstance(artifact.body, bytes):
-        context.store.put(artifact.key, artifact.body, **details)
-    else:
-        with artifact.body.open("rb") as file:
-            context.store.put(artifact.key, file, **details)
+    with BytesIO(artifact.body) if isinstance(artifact.body, bytes) else artifact.body.open("rb") as body:
+        context.store.put(
+            artifact.key, body, size=artifact.size, content_type=artifact.content_type, sha256=artifact.sha256
+        )
 
 
 def _withdraw(context: Context, keys: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ import time
 
 from pipeline import failures
 from pipeline.context import Context, assemble
-from storage import idempotency, intents, jobs
+from storage import idempotency, intents, jobs, references
 from storage.errors import StorageFull, StorageUnavailable
 from storage.keys import message_prefix
 
@@ -76,12 +76,12 @@ class Reaper:
     def sweep_intents(self) -> None:
         """Holding the intents' rows meanwhile keeps whoever wants to refer to a key waiting, then tells him."""
         with self._context.database.transaction() as connection:
-            keys = intents.expired(connection)
-            if not keys:
+            owners = intents.expired(connection)
+            if not owners:
                 return
-            orphans = set(keys) - intents.referenced(connection, keys)
+            orphans = set(owners) - references.referenced(connection, owners)
             self._context.store.delete(orphans)
-            intents.forget(connection, keys)
+            intents.forget(connection, owners)
         log.info("swept %d objects of dead intents", len(orphans))
 
     def forget(self) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ def _publish(context: Context, item: Prepared, transcript: Transcript) -> None:
         state=transcript.state,
         language=transcript.language,
         language_probability=transcript.language_probability,
-        confidence=transcript.confidence,
+        confidence=None if transcript.avg_logprob is None else math.exp(transcript.avg_logprob),
         text=transcript.text,
         model=transcript.model,
         object_key=key,

@@ -4,14 +4,14 @@ A key is written here before its PUT and taken out in the transaction that refer
 deleted by the reaper; a deleted message's prefix is emptied until no worker can still be writing into it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import timedelta
 
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from storage.errors import StorageUnavailable
-from storage.tables import NOW, erasures, intents, transcripts, voices
+from storage.tables import NOW, erasures, intents
 
 _ERASE_RETRY_S = 3
 _ERASE_AGAIN_S = 60
@@ -43,34 +43,20 @@ def expire(connection: Connection, keys: Iterable[str]) -> None:
     connection.execute(update(intents).where(intents.c.object_key.in_(list(keys))).values(expires_at=NOW))
 
 
-def expired(connection: Connection, *, limit: int = 200) -> list[str]:
-    """Keys of dead intents, locked against another reaper until the transaction ends."""
+def expired(connection: Connection, *, limit: int = 200) -> dict[str, str]:
+    """Keys of dead intents with their message ids, locked against another reaper until the transaction ends."""
     rows = connection.execute(
-        select(intents.c.object_key)
+        select(intents.c.object_key, intents.c.message_id)
         .where(intents.c.expires_at < func.clock_timestamp())
         .order_by(intents.c.expires_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    return [row.object_key for row in rows]
+    return {row.object_key: row.message_id for row in rows}
 
 
-def referenced(connection: Connection, keys: Sequence[str]) -> set[str]:
-    """Those of the keys that a row refers to."""
-    owners = select(intents.c.message_id).where(intents.c.object_key.in_(keys))
-    kept: set[str | None] = set()
-    for row in connection.execute(
-        select(voices.c.original_key, voices.c.speech_key, voices.c.renditions).where(voices.c.message_id.in_(owners))
-    ):
-        kept |= {row.original_key, row.speech_key, *(each["object_key"] for each in row.renditions)}
-    kept |= set(
-        connection.execute(select(transcripts.c.object_key).where(transcripts.c.message_id.in_(owners))).scalars()
-    )
-    return {key for key in keys if key in kept}
-
-
-def forget(connection: Connection, keys: Sequence[str]) -> None:
-    connection.execute(delete(intents).where(intents.c.object_key.in_(keys)))
+def forget(connection: Connection, keys: Iterable[str]) -> None:
+    connection.execute(delete(intents).where(intents.c.object_key.in_(list(keys))))
 
 
 def erase_later(connection: Connection, message_id: str, *, settle_s: float) -> None:

@@ -19,7 +19,6 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.types import UserDefinedType
 
 metadata = MetaData(
     naming_convention={
@@ -31,15 +30,6 @@ metadata = MetaData(
 )
 # The database's clock decides, never a worker's: clocks of machines differ and step.
 NOW = text("clock_timestamp()")
-
-
-class Xid8(UserDefinedType[str]):
-    """Postgres's 64-bit transaction id."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: object) -> str:
-        return "xid8"
 
 
 def _moment(name: str, **options: object) -> Column[object]:
@@ -173,7 +163,7 @@ events = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     # With the transaction's id a reader can wait for those still open: ids alone don't follow commit order.
-    Column("xid", Xid8, nullable=False, server_default=text("pg_current_xact_id()")),
+    Column("xid", BigInteger, nullable=False, server_default=text("pg_current_xact_id()::text::bigint")),
     Column("type", Text, nullable=False),
     Column("thread_id", Text, nullable=False),
     Column("message_id", Text),

@@ -116,12 +116,13 @@ def lock(connection: Connection, thread_id: str) -> None:
 
 def next_seq(connection: Connection, thread_id: str) -> int:
     """The number of the thread's next message; holds the thread's row until commit, so numbers follow commits."""
-    return connection.execute(
+    number: int = connection.execute(
         update(threads)
         .where(threads.c.id == thread_id)
         .values(last_seq=threads.c.last_seq + 1, last_activity_at=NOW)
         .returning(threads.c.last_seq)
     ).scalar_one()
+    return number
 
 
 def mark_read(connection: Connection, thread_id: str, user_id: str, seq: int) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from storage import intents
+from storage import intents, references
 from storage.database import Database
 from storage.errors import StorageUnavailable
 from storage.ids import new_id
@@ -19,12 +19,12 @@ def database(database_url: str) -> Iterator[Database]:
 
 def test_a_key_given_up_is_swept_and_can_not_be_referred_to_any_more(database: Database) -> None:
     with database.transaction() as connection:
-        intents.declare(connection, new_id("msg"), ["a", "b"], ttl_s=60)
-        assert intents.expired(connection) == []
+        intents.declare(connection, "msg_1", ["a", "b"], ttl_s=60)
+        assert intents.expired(connection) == {}
         intents.expire(connection, ["a"])
     with database.transaction() as connection:
-        assert intents.expired(connection) == ["a"]
-        assert intents.referenced(connection, ["a"]) == set()
+        assert intents.expired(connection) == {"a": "msg_1"}
+        assert references.referenced(connection, {"a": "msg_1"}) == set()
         intents.forget(connection, ["a"])
     with pytest.raises(StorageUnavailable), database.transaction() as connection:
         intents.settle(connection, ["a", "b"])
@@ -34,10 +34,10 @@ def test_a_key_given_up_is_swept_and_can_not_be_referred_to_any_more(database: D
 
 def test_two_reapers_share_the_expired_keys(database: Database) -> None:
     with database.transaction() as connection:
-        intents.declare(connection, new_id("msg"), ["a"], ttl_s=-1)
+        intents.declare(connection, "msg_1", ["a"], ttl_s=-1)
     with database.transaction() as one, database.transaction() as other:
-        assert intents.expired(one) == ["a"]
-        assert intents.expired(other) == []
+        assert intents.expired(one) == {"a": "msg_1"}
+        assert intents.expired(other) == {}
 
 
 def test_an_erasure_comes_again_until_it_has_settled(database: Database) -> None:

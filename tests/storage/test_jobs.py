@@ -183,7 +183,7 @@ def test_five_failures_of_its_own_kill_a_job_and_it_can_be_revived(
             assert jobs.blame(connection, job, reason="bug") is (attempt == jobs.MAX_FAILURES - 1)
     assert claim(database) == []
     with database.transaction() as connection:
-        assert jobs.revive(connection, job.id) is not None
+        assert len(jobs.revive(connection, [job.id, "job_x"])) == 1
     assert [revived.id for revived in claim(database)] == [job.id]
 
 
