@@ -37,7 +37,7 @@ class FittedEngine:
     def transcribe(self, clips: Sequence[Clip], between: Callable[[], None] = nothing) -> list[Outcome]:
         prepared = list(self._pool.map(self._prepare, range(len(clips)), clips))
         rows = [row for found in prepared if isinstance(found, list) for row in found]
-        results = self._read(group_rows(rows, self.device.batch), between)
+        results = self._read(group_rows(rows, self.device.rows, self.device.seconds), between)
         return [
             found if isinstance(found, TranscribeError) else self._assembled(index, results)
             for index, found in enumerate(prepared)

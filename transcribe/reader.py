@@ -7,15 +7,18 @@ from typing import Any
 
 import ctranslate2
 import numpy as np
+import numpy.typing as npt
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
 
-from transcribe.decoding import FULL_FRAMES, PROMPT_BUDGET, Policy, Reading, best_reading, generate
+from transcribe.decoding import FRAMES_PER_SECOND, FULL_FRAMES, PROMPT_BUDGET, Policy, Reading, best_reading, generate
 from transcribe.language import Language, choose_language
 from transcribe.rows import Row, RowResult, stacked
 from transcribe.transcript import Segment
 from transcribe.words import align_rows, milliseconds, placed, sentences
+
+Encoded = npt.NDArray[np.floating[Any]]
 
 
 @dataclass
@@ -23,7 +26,6 @@ class Work:
     """What the model was asked to do, for comparisons."""
 
     encodes: int = 0
-    encoded_rows: int = 0
     encoded_s: float = 0.0
     decodes: int = 0
     tokens: int = 0
@@ -39,6 +41,7 @@ class Reader:
     policy: Policy
     languages: tuple[str, ...]
     word_timestamps: bool
+    encode_together: int
     work: Work = field(default_factory=Work)
 
     def __post_init__(self) -> None:
@@ -65,19 +68,23 @@ class Reader:
             readings[slot], timed[slot] = self._retry(rows[slot], languages[slot], readings[slot])
         return [self._result(*found) for found in zip(rows, languages, readings, timed, strict=True)]
 
-    def _encode(self, rows: Sequence[Row], frames: int) -> Any:
-        self.work.encodes += 1
-        self.work.encoded_rows += len(rows)
-        self.work.encoded_s += len(rows) * frames / 100
-        features = stacked(rows, frames)
-        return self.model.encode(ctranslate2.StorageView.from_array(features))
+    def _encode(self, rows: Sequence[Row], frames: int) -> list[Encoded]:
+        """One (positions, width) array per row, on the host: rows are regrouped for each later step."""
+        encoded: list[Encoded] = []
+        for first in range(0, len(rows), self.encode_together):
+            part = rows[first : first + self.encode_together]
+            view = self.model.encode(ctranslate2.StorageView.from_array(stacked(part, frames)), to_cpu=True)
+            encoded += list(np.array(view))
+            self.work.encodes += 1
+            self.work.encoded_s += len(part) * frames / FRAMES_PER_SECOND
+        return encoded
 
-    def _languages(self, rows: Sequence[Row], encoded: Any) -> list[Language]:
+    def _languages(self, rows: Sequence[Row], encoded: Sequence[Encoded]) -> list[Language]:
         if all(row.language for row in rows):
             return [Language(row.language or "", None) for row in rows]
         if not self.model.is_multilingual:
             return [Language("en", None) for _ in rows]
-        detected = self.model.detect_language(encoded)
+        detected = self.model.detect_language(_view(encoded))
         return [self._language(row, found) for row, found in zip(rows, detected, strict=True)]
 
     def _language(self, row: Row, found: list[tuple[str, float]]) -> Language:
@@ -87,7 +94,12 @@ class Reader:
         return choose_language(probabilities, allowed=self.languages, prior=row.prior, speech_s=row.end_s - row.start_s)
 
     def _decode(
-        self, rows: Sequence[Row], encoded: Any, languages: Sequence[Language], frames: int, temperature: float = 0.0
+        self,
+        rows: Sequence[Row],
+        encoded: Sequence[Encoded],
+        languages: Sequence[Language],
+        frames: int,
+        temperature: float = 0.0,
     ) -> list[Reading]:
         prompts = [
             [*row.prompt, *self._tokenizers[language.code].sot_sequence, self.tokenizer.no_timestamps]
@@ -95,7 +107,7 @@ class Reader:
         ]
         readings = generate(
             self.model,
-            encoded,
+            _view(encoded),
             prompts,
             tokenizer=self.tokenizer,
             suppressed=self._suppressed,
@@ -126,7 +138,7 @@ class Reader:
     def _align(
         self,
         rows: Sequence[Row],
-        encoded: Any,
+        encoded: Sequence[Encoded],
         languages: Sequence[Language],
         readings: Sequence[Reading],
         skip: Sequence[int] = (),
@@ -141,7 +153,7 @@ class Reader:
             self.work.aligns += 1
             words = align_rows(
                 self.model,
-                _picked(encoded, slots, len(rows)),
+                _view([encoded[slot] for slot in slots]),
                 self._tokenizers[code],
                 [readings[slot].tokens for slot in slots],
                 [rows[slot].speech_frames for slot in slots],
@@ -173,9 +185,5 @@ class Reader:
         return Tokenizer(self.whisper.hf_tokenizer, self.model.is_multilingual, task="transcribe", language=code)
 
 
-def _picked(encoded: Any, slots: Sequence[int], rows: int) -> Any:
-    """The rows of an encoder output; the model offers no slicing, so the bytes pass through numpy."""
-    if len(slots) == rows:
-        return encoded
-    on_cpu = encoded if encoded.device == "cpu" else encoded.to_device(ctranslate2.Device.cpu)
-    return ctranslate2.StorageView.from_array(np.ascontiguousarray(np.array(on_cpu)[list(slots)]))
+def _view(encoded: Sequence[Encoded]) -> Any:
+    return ctranslate2.StorageView.from_array(np.stack(encoded))

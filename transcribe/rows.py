@@ -69,16 +69,17 @@ class RowResult:
     end_s: float
 
 
-def group_rows(rows: Sequence[Row], most: int) -> list[list[Row]]:
-    """Groups of at most `most` rows of one context and one prompt length, short ones first."""
+def group_rows(rows: Sequence[Row], most: int, most_s: float) -> list[list[Row]]:
+    """Groups of one context and one prompt length, of at most `most` rows and `most_s` seconds of context."""
 
     def key(row: Row) -> tuple[int, int]:
         return row.frames, len(row.prompt)
 
     groups: list[list[Row]] = []
-    for _, same in groupby(sorted(rows, key=key), key=key):
+    for (frames, _), same in groupby(sorted(rows, key=key), key=key):
         alike = list(same)
-        groups += [alike[first : first + most] for first in range(0, len(alike), most)]
+        size = max(1, min(most, int(most_s * FRAMES_PER_SECOND / frames)))
+        groups += [alike[first : first + size] for first in range(0, len(alike), size)]
     return groups
 
 
