@@ -21,12 +21,13 @@ _SPARE_S = 1
 _CANCELLED_DB = 15.0
 
 _DECODERS = (
-    "aac aac_latm ac3 eac3 alac amrnb amrwb libopencore_amrnb libopencore_amrwb evrc flac g722 g726 g726le gsm gsm_ms "
-    "ilbc mp1float mp1 mp2float mp2 mp3float mp3 opus libopus vorbis libvorbis speex qcelp wmav1 wmav2 wmapro wmavoice "
-    "wmalossless adpcm_ima_qt adpcm_ima_wav adpcm_ms adpcm_yamaha mace3 mace6 "
-    "pcm_alaw pcm_mulaw pcm_u8 pcm_s8 pcm_s16le pcm_s16be pcm_s24le pcm_s24be pcm_s32le pcm_s32be "
-    "pcm_f32le pcm_f32be pcm_f64le pcm_f64be pcm_s8_planar pcm_s16le_planar pcm_u16le pcm_u16be"
-).split()
+    "aac,aac_latm,ac3,eac3,alac,amrnb,amrwb,libopencore_amrnb,libopencore_amrwb,evrc,flac,"
+    "g722,g726,g726le,gsm,gsm_ms,ilbc,mp1float,mp1,mp2float,mp2,mp3float,mp3,opus,"
+    "libopus,vorbis,libvorbis,speex,qcelp,wmav1,wmav2,wmapro,wmavoice,wmalossless,"
+    "adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,adpcm_yamaha,mace3,mace6,pcm_alaw,pcm_mulaw,pcm_u8,"
+    "pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,"
+    "pcm_f64le,pcm_f64be,pcm_s8_planar,pcm_s16le_planar,pcm_u16le,pcm_u16be"
+)
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _input(container: Container, fd: int, **options: int) -> ffmpeg.nodes.Filter
         f=container.demuxer,
         format_whitelist=container.demuxer,
         protocol_whitelist="fd",
-        codec_whitelist=",".join(_DECODERS),
+        codec_whitelist=_DECODERS,
         threads=1,
         **options,
     )

@@ -71,7 +71,11 @@ class JailReport:
 def jail_report() -> JailReport:
     """What isolation is in force; tried out, once per process, on the real ffmpeg."""
     walls = _walls()
-    floor = ("limits on memory, CPU, file size, open files, processes", "own session", "empty environment")
+    floor: tuple[str, ...] = (
+        "limits on memory, CPU, file size, open files, processes",
+        "own session",
+        "empty environment",
+    )
     if sys.platform == "linux":
         floor = (*floor, "dies with its worker", "no new privileges")
     return JailReport(
@@ -145,7 +149,7 @@ def _command(walls: tuple[str, ...], arguments: Sequence[str], cell: Cell) -> li
 @cache
 def ffmpeg_path() -> str:
     """The wheel's own binary; never one that happens to be in PATH."""
-    return os.path.realpath(get_ffmpeg_exe())
+    return os.path.realpath(str(get_ffmpeg_exe()))
 
 
 @cache

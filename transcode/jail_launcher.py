@@ -3,7 +3,8 @@
 A small program of its own, because the worker has threads: code between fork and exec of a threaded
 process (preexec_fn) may deadlock, and Landlock and seccomp can only be put on from inside.
 
-argv: KEY=VALUE… -- COMMAND…, as `jail._command` writes it; wall, read and write may be repeated. Exit status 125: a wall could not be put up.
+argv: KEY=VALUE… -- COMMAND…, as `jail._command` writes it; wall, read and write may be repeated.
+Exit status 125: a wall could not be put up.
 """
 
 import ctypes
@@ -54,7 +55,7 @@ def main(argv: list[str]) -> None:
     command = argv[split + 1 :]
     try:
         _lock(_options(argv[:split]))
-        os.execve(command[0], command, {"MALLOC_ARENA_MAX": "2", "LC_ALL": "C"})
+        os.execve(command[0], command, {"MALLOC_ARENA_MAX": "2", "LC_ALL": "C"})  # noqa: S606
     except OSError as error:
         os.write(2, f"jail: {error.strerror}: {error.filename or error.args}\n".encode())
         os._exit(CANNOT_LOCK)

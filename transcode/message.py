@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from transcode.decode import PCM_RATE, decode
 from transcode.encode import Rendition, encode, encode_speech
 from transcode.settings import TranscodeSettings
@@ -36,7 +34,7 @@ def transcode(source: Path, folder: Path, settings: TranscodeSettings) -> Media:
     sound = decode(source, folder, settings)
     try:
         samples = read_samples(sound.pcm)
-        renditions, speech = encode(sound, float(np.abs(samples).max()), folder, settings)
+        renditions, speech = encode(sound, samples, folder, settings)
         return Media(
             duration_ms=round(sound.samples * 1000 / PCM_RATE),
             loudness_lufs=sound.recording_lufs,

@@ -21,11 +21,12 @@ def peaks(samples: NDArray[np.float32]) -> bytes:
     count = min(PEAKS, len(samples))
     starts = np.arange(count) * len(samples) // count
     pairs = np.stack([np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)], axis=1)
-    return (np.clip(pairs, -1.0, 1.0) * _FULL_SCALE).round().astype("<i2").tobytes()
+    scaled: NDArray[np.int16] = (np.clip(pairs, -1.0, 1.0) * _FULL_SCALE).round().astype("<i2")
+    return scaled.tobytes()
 
 
 def waveform(samples: NDArray[np.float32]) -> bytes:
     """100 linear peaks, 0-255 of full scale."""
     starts = np.arange(BARS) * len(samples) // BARS
-    bars = np.maximum.reduceat(np.abs(samples), starts)
-    return (np.minimum(bars, 1.0) * 255).round().astype(np.uint8).tobytes()
+    bars: NDArray[np.float32] = np.maximum.reduceat(np.abs(samples), starts)
+    return bytes((np.minimum(bars, 1.0) * 255).round().astype(np.uint8))
