@@ -1,0 +1,200 @@
+"""From an accepted upload to a message that plays and reads, and every way in which a worker can lose it."""
+
+import io
+import wave
+from collections.abc import Callable
+
+import pytest
+
+from pipeline import failures, media, speech
+from pipeline.context import Context
+from pipeline.draining import Drain
+from pipeline.reaper import Reaper
+from storage import jobs, messages
+from storage.errors import LeaseLost
+from storage.jobs import Job
+from storage.messages import Message
+from tests.pipeline.conftest import Upload, sql
+from tests.pipeline.faults import unreachable
+from transcribe import Transcript
+
+Read = Callable[[str], Message]
+Objects = Callable[[str], set[str]]
+EVERYTHING = {"original", "m4a", "opus", "speech", "transcript"}
+
+
+def drain(context: Context) -> None:
+    worker = Drain(context, None)
+    worker("media")
+    worker("speech")
+
+
+def claim(context: Context, queue: jobs.Queue) -> Job:
+    with context.database.transaction() as connection:
+        [job] = jobs.claim(connection, queue, lane=None, limit=1, lease_s=3, worker="w")
+    return job
+
+
+def lose_the_lease(context: Context) -> None:
+    sql(context, "UPDATE jobs SET lease_until = clock_timestamp() - interval '1 s' WHERE state = 'running'")
+    Reaper(context).take_back()
+
+
+def test_a_recording_becomes_a_message_that_plays_and_reads(
+    context: Context, upload: Upload, read: Read, objects: Objects
+) -> None:
+    message_id = upload("meeting.m4a")
+    drain(context)
+    voice = read(message_id).voice
+    assert voice is not None
+    assert (voice.state, [made.format for made in voice.renditions]) == ("ready", ["m4a", "opus"])
+    assert voice.transcript is not None
+    assert (voice.transcript.state, voice.transcript.language) == ("completed", "en")
+    assert "thursday" in (voice.transcript.text or "").lower()
+    assert objects(message_id) == EVERYTHING
+    assert sql(context, "SELECT * FROM intents") == []
+    types = [row.type for row in sql(context, "SELECT type FROM events ORDER BY id")]
+    assert types == ["message.created", "voice.ready", "transcript.completed"]
+
+
+def test_the_stored_transcript_has_words_with_times(context: Context, upload: Upload, read: Read) -> None:
+    message_id = upload("meeting.m4a")
+    drain(context)
+    stored = read(message_id).voice.transcript  # type: ignore[union-attr]
+    assert stored is not None
+    with context.store.get(stored.object_key or "") as body:
+        transcript = Transcript.from_json(body.read())
+    words = [word for segment in transcript.segments for word in segment.words]
+    assert transcript.text == stored.text
+    assert [word.start_ms for word in words] == sorted(word.start_ms for word in words)
+
+
+def test_several_messages_are_transcribed_in_one_claim(context: Context, upload: Upload, read: Read) -> None:
+    sent = [upload(name) for name in ("meeting.m4a", "vertrag.mp3", "informe.flac")]
+    drain(context)
+    transcripts = [read(message_id).voice.transcript for message_id in sent]  # type: ignore[union-attr]
+    assert [transcript.language for transcript in transcripts if transcript] == ["en", "de", "es"]
+
+
+def test_silence_is_ready_and_says_nothing(context: Context, upload: Upload, read: Read) -> None:
+    recording = io.BytesIO()
+    with wave.open(recording, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(bytes(2 * 16000 * 2))
+    message_id = upload(recording.getvalue())
+    drain(context)
+    voice = read(message_id).voice
+    assert voice is not None
+    assert (voice.state, voice.duration_ms, voice.loudness_lufs) == ("ready", 2000, None)
+    assert voice.transcript is not None
+    assert (voice.transcript.state, voice.transcript.text) == ("no_speech", "")
+
+
+def test_a_bad_file_is_rejected_with_a_code_and_the_next_message_is_served(
+    context: Context, upload: Upload, read: Read
+) -> None:
+    bad = upload(b"OggS" + bytes(2000))
+    good = upload("late.ogg")
+    drain(context)
+    rejected = read(bad).voice
+    assert rejected is not None
+    assert (rejected.state, rejected.transcript) == ("rejected", None)
+    assert rejected.error_code in ("corrupt", "no_audio", "unsupported_format")
+    assert rejected.error_message
+    assert read(good).voice.state == "ready"  # type: ignore[union-attr]
+
+
+def test_a_late_worker_can_not_finish_and_what_it_stored_is_still_whole(
+    context: Context, upload: Upload, read: Read, objects: Objects
+) -> None:
+    message_id = upload("late.ogg")
+    late = claim(context, "media")
+    lose_the_lease(context)
+    with pytest.raises(LeaseLost):
+        media.process(context, late)
+    drain(context)
+    Reaper(context).sweep_intents()
+    assert read(message_id).voice.state == "ready"  # type: ignore[union-attr]
+    assert objects(message_id) == EVERYTHING
+
+
+def test_what_a_dead_worker_had_stored_is_swept(context: Context, upload: Upload, objects: Objects) -> None:
+    message_id = upload("late.ogg")
+    late = claim(context, "media")
+    lose_the_lease(context)
+    with pytest.raises(LeaseLost):
+        media.process(context, late)
+    assert objects(message_id) == {"original", "m4a", "opus", "speech"}
+    Reaper(context).sweep_intents()
+    assert objects(message_id) == {"original"}
+
+
+def test_nothing_remains_of_a_message_deleted_while_it_is_processed(
+    context: Context, upload: Upload, objects: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message_id = upload("late.ogg")
+    real = media._transcode
+
+    def delete_meanwhile(*arguments):  # type: ignore[no-untyped-def]
+        made = real(*arguments)
+        with context.database.transaction() as connection:
+            assert messages.remove(connection, message_id)
+        Reaper(context).erase()
+        return made
+
+    monkeypatch.setattr(media, "_transcode", delete_meanwhile)
+    Drain(context, None)("media")
+    Reaper(context).tick()
+    assert objects(message_id) == set()
+    assert sql(context, "SELECT 1 FROM voices") == []
+    assert [row.state for row in sql(context, "SELECT state FROM jobs")] == ["cancelled"]
+
+
+def test_an_outage_of_the_store_is_not_the_jobs_fault(context: Context, upload: Upload, read: Read) -> None:
+    message_id = upload("late.ogg")
+    away = unreachable(context)
+    job = claim(context, "media")
+    try:
+        media.process(away, job)
+    except Exception as error:
+        failures.settle(context, job, error)
+    [row] = sql(context, "SELECT state, attempts, requeues, reason FROM jobs")
+    assert (row.state, row.attempts, row.requeues) == ("queued", 0, 1)
+    assert "StorageUnavailable" in row.reason
+    sql(context, "UPDATE jobs SET run_after = now()")
+    drain(context)
+    assert read(message_id).voice.state == "ready"  # type: ignore[union-attr]
+
+
+def test_a_job_that_keeps_failing_is_given_up_and_told(context: Context, upload: Upload, read: Read) -> None:
+    message_id = upload("late.ogg")
+    for _ in range(jobs.MAX_FAILURES):
+        sql(context, "UPDATE jobs SET run_after = now()")
+        failures.settle(context, claim(context, "media"), RuntimeError("a bug"))
+    voice = read(message_id).voice
+    assert voice is not None
+    assert (voice.state, voice.error_code, voice.transcript) == ("failed", "processing_failed", None)
+
+
+def test_a_stopping_worker_hands_its_jobs_back(context: Context, upload: Upload, read: Read) -> None:
+    message_id = upload("late.ogg")
+    job = claim(context, "media")
+    failures.hand_back(context, job)
+    [row] = sql(context, "SELECT state, requeues FROM jobs")
+    assert (row.state, row.requeues) == ("queued", 0)
+    drain(context)
+    assert read(message_id).voice.state == "ready"  # type: ignore[union-attr]
+
+
+def test_one_lost_transcript_harms_no_other(context: Context, upload: Upload, read: Read) -> None:
+    lost, kept = upload("late.ogg"), upload("answer.webm")
+    Drain(context, None)("media")
+    with context.database.transaction() as connection:
+        claimed = jobs.claim(connection, "speech", lane=None, limit=8, lease_s=3, worker="w")
+        messages.remove(connection, lost)
+    outcome: list[Exception] = []
+    speech.process(context, claimed, lambda job, error: outcome.append(error))
+    assert [type(error) for error in outcome] in ([], [LeaseLost])
+    assert read(kept).voice.transcript.state == "completed"  # type: ignore[union-attr]
