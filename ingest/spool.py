@@ -55,7 +55,7 @@ class Spool:
         self._hash.update(self._waiting)
         try:
             if self._file is None:
-                self._file = tempfile.TemporaryFile(buffering=0)
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
             _write_all(self._file, self._waiting)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

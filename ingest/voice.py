@@ -85,28 +85,20 @@ class Intake:
         original = self._put(message_id, spool, sha256, container)
         return self._commit(upload, message_id, original, ticket, fingerprint)
 
-    def abandon(self, ticket: Ticket) -> None:
-        """Lets go of the key of a request that was refused or broke off, so that it can be tried again at once."""
-        if not isinstance(ticket, idempotency.Claim):
-            return
-        try:
-            with self._database.transaction() as connection:
-                idempotency.release(connection, ticket)
-        except (StorageUnavailable, StorageFull):
-            log.warning("an idempotency key stays locked until its lock runs out")
-
     @asynccontextmanager
     async def holding(self, ticket: Ticket) -> AsyncIterator[None]:
         """Keeps the ticket's key locked for as long as the body takes, and lets go of it on any error."""
-        keeper = asyncio.create_task(self._keep(ticket)) if isinstance(ticket, idempotency.Claim) else None
+        if not isinstance(ticket, idempotency.Claim):
+            yield
+            return
+        keeper = asyncio.create_task(self._keep(ticket))
         try:
             yield
         except BaseException:
-            await asyncio.shield(asyncio.to_thread(self.abandon, ticket))
+            await asyncio.shield(asyncio.to_thread(self._abandon, ticket))
             raise
         finally:
-            if keeper is not None:
-                keeper.cancel()
+            keeper.cancel()
 
     async def _keep(self, claim: idempotency.Claim) -> None:
         while True:
@@ -121,6 +113,14 @@ class Intake:
     def _prolong(self, claim: idempotency.Claim) -> None:
         with self._database.transaction() as connection:
             idempotency.prolong(connection, claim)
+
+    def _abandon(self, claim: idempotency.Claim) -> None:
+        """Lets go of the key of a request that was refused or broke off, so that it can be tried again at once."""
+        try:
+            with self._database.transaction() as connection:
+                idempotency.release(connection, claim)
+        except (StorageUnavailable, StorageFull):
+            log.warning("an idempotency key stays locked until its lock runs out")
 
     def _replay(self, upload: Upload, fingerprint: str, finished: idempotency.Finished) -> Accepted:
         if fingerprint != finished.fingerprint:
@@ -150,9 +150,7 @@ class Intake:
                 external_id=upload.external_id,
             )
             if isinstance(ticket, idempotency.Claim):
-                idempotency.complete(
-                    connection, ticket, fingerprint=fingerprint, status=201, resource_id=message_id
-                )
+                idempotency.complete(connection, ticket, fingerprint=fingerprint, status=201, resource_id=message_id)
             message = messages.get(connection, message_id, upload.sender)
             if message is None:
                 raise NoThread

@@ -150,6 +150,12 @@ def page(connection: Connection, thread_id: str, viewer: str, *, limit: int, bef
     return _with_receipts(connection, query)
 
 
+def renditions(connection: Connection, message_id: str) -> list[StoredRendition]:
+    """Whoever asks: for links that carry their own permission. Empty when the message is gone or not ready."""
+    rows = connection.execute(select(voices.c.renditions).where(voices.c.message_id == message_id)).scalar()
+    return [StoredRendition(**fields) for fields in rows or ()]
+
+
 def peaks(connection: Connection, message_id: str) -> bytes | None:
     """Up to 1,000 little-endian int16 (min, max) pairs."""
     return connection.execute(select(voices.c.peaks).where(voices.c.message_id == message_id)).scalar()

@@ -1,0 +1,148 @@
+"""Who calls: a Bearer JWT names the user, its scopes what else they may do."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any
+
+import jwt
+from fastapi import Depends, Header, Request, Security
+from fastapi.concurrency import run_in_threadpool
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from jwt.exceptions import PyJWKClientConnectionError, PyJWTError
+
+from api.errors import Problem
+from api.settings import ApiSettings
+
+MAX_USER = 128
+_BEARER = HTTPBearer(
+    auto_error=False, bearerFormat="JWT", description="`sub` is the user, `scope` what else is allowed"
+)
+_FETCH_TIMEOUT_S = 5
+
+
+@dataclass(frozen=True)
+class Caller:
+    subject: str
+    scopes: frozenset[str]
+    acts_for: str | None
+
+    @property
+    def is_service(self) -> bool:
+        return "service" in self.scopes
+
+    @property
+    def is_admin(self) -> bool:
+        return "admin" in self.scopes
+
+    @property
+    def user(self) -> str:
+        """Whose threads the call is about."""
+        if not self.is_service:
+            return self.subject
+        if self.acts_for is None:
+            raise Problem("invalid_request", "name the user you act for in the header Earshot-User", status=400)
+        return self.acts_for
+
+
+class Verifier:
+    """Believes tokens of one issuer; the settings fix the algorithms, never the token."""
+
+    def __init__(self, settings: ApiSettings) -> None:
+        self._options: dict[str, Any] = {
+            "audience": settings.jwt_audience,
+            "issuer": settings.jwt_issuer,
+            # A token from a clock ahead of ours is no threat; one that is not valid yet (nbf) still is refused.
+            "options": {"require": ["exp", "sub"], "verify_iat": False},
+        }
+        self._decode: Callable[[str], dict[str, Any]]
+        self.blocks = settings.jwt_secret is None
+        if settings.jwt_secret is not None:
+            secret = settings.jwt_secret.get_secret_value()
+            self._decode = partial(self._with_key, key=secret, algorithms=["HS256"])
+        else:
+            self._keys = jwt.PyJWKClient(str(settings.jwks_url), timeout=_FETCH_TIMEOUT_S)
+            self._decode = self._with_key_set
+
+    def claims(self, token: str) -> dict[str, Any]:
+        """Raises Problem; fetches the issuer's keys when they are needed and `blocks`."""
+        try:
+            return self._decode(token)
+        except PyJWKClientConnectionError as error:
+            raise Problem("auth_unavailable", "the keys that tokens are checked with can't be fetched") from error
+        except (PyJWTError, ValueError, OverflowError, RecursionError) as error:
+            raise unauthorized(f"the token is not valid: {error}") from error
+
+    def _with_key_set(self, token: str) -> dict[str, Any]:
+        key = self._keys.get_signing_key_from_jwt(token)
+        return self._with_key(token, key=key.key, algorithms=["RS256", "ES256", "EdDSA"])
+
+    def _with_key(self, token: str, *, key: Any, algorithms: list[str]) -> dict[str, Any]:
+        return jwt.decode(token, key, algorithms, **self._options)
+
+
+async def caller(
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+    earshot_user: Annotated[
+        str | None,
+        Header(alias="Earshot-User", description="the user that the `service` scope acts for", max_length=MAX_USER * 4),
+    ] = None,
+) -> Caller:
+    if credentials is None:
+        raise unauthorized("send the header Authorization: Bearer <token>")
+    verifier: Verifier = request.app.state.services.verifier
+    if verifier.blocks:
+        claims = await run_in_threadpool(verifier.claims, credentials.credentials)
+    else:
+        claims = verifier.claims(credentials.credentials)
+    return _caller(claims, earshot_user)
+
+
+async def acting_user(caller: Annotated[Caller, Depends(caller)]) -> str:
+    return caller.user
+
+
+async def admin(caller: Annotated[Caller, Depends(caller)]) -> Caller:
+    if not caller.is_admin:
+        raise Problem("forbidden", "this needs a token with the scope admin")
+    return caller
+
+
+AnyCaller = Annotated[Caller, Depends(caller)]
+ActingUser = Annotated[str, Depends(acting_user)]
+Admin = Annotated[Caller, Depends(admin)]
+
+
+def is_user_id(text: str) -> bool:
+    """1 to 128 printable characters."""
+    return 0 < len(text) <= MAX_USER and text.isprintable()
+
+
+def unauthorized(detail: str) -> Problem:
+    return Problem("unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+def _caller(claims: dict[str, Any], earshot_user: str | None) -> Caller:
+    subject, scope = claims["sub"], claims.get("scope", "")
+    if not isinstance(subject, str) or not is_user_id(subject):
+        raise unauthorized(f"the token's sub must be 1 to {MAX_USER} printable characters")
+    if not isinstance(scope, str):
+        raise unauthorized("the token's scope must be a string")
+    scopes = frozenset(scope.split())
+    if earshot_user is None:
+        return Caller(subject, scopes, None)
+    if "service" not in scopes:
+        raise Problem("forbidden", "only a token with the scope service may send Earshot-User")
+    return Caller(subject, scopes, _header_text(earshot_user))
+
+
+def _header_text(value: str) -> str:
+    """Header bytes reach us as Latin-1; ids are UTF-8."""
+    try:
+        user = value.encode("latin-1").decode()
+    except UnicodeError as error:
+        raise Problem("invalid_request", "Earshot-User is not UTF-8", status=400) from error
+    if not is_user_id(user):
+        raise Problem("invalid_request", f"Earshot-User must be 1 to {MAX_USER} printable characters", status=400)
+    return user

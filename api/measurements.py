@@ -1,0 +1,69 @@
+"""Prometheus metrics: requests by route, never by id, and what waits in the queues."""
+
+import logging
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from storage import jobs
+from storage.database import Database
+from storage.errors import StorageFull, StorageUnavailable
+
+log = logging.getLogger(__name__)
+_LANES = ("live", "batch")
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
+
+
+class Requests:
+    """Counted by the middleware; one registry per app, so that two apps in one process don't meet."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._seconds = Histogram(
+            "earshot_http_request_seconds",
+            "Time from a request's head to the end of its answer",
+            ["method", "route"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self._answers = Counter(
+            "earshot_http_requests", "Answered requests", ["method", "route", "status"], registry=self.registry
+        )
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        self._seconds.labels(method, route).observe(seconds)
+        self._answers.labels(method, route, status).inc()
+
+
+class Queues:
+    """Asked of the database at each scrape."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        reached = GaugeMetricFamily("earshot_database_up", "Whether the database answered this scrape")
+        try:
+            with self._database.transaction() as connection:
+                counts, waits = jobs.counts(connection), jobs.oldest_waits(connection)
+        except (StorageUnavailable, StorageFull) as error:
+            log.warning("no queue metrics: %s", error)
+            reached.add_metric([], 0)
+            yield reached
+            return
+        reached.add_metric([], 1)
+        yield reached
+        depth = GaugeMetricFamily("earshot_jobs", "Jobs that are not done", labels=["queue", "lane", "state"])
+        for queue, state, lane, number in counts:
+            depth.add_metric([queue, _LANES[lane], state], number)
+        yield depth
+        age = GaugeMetricFamily(
+            "earshot_oldest_job_seconds", "How long the oldest job that could run has waited", labels=["queue", "lane"]
+        )
+        for queue, lane, seconds in waits:
+            age.add_metric([queue, _LANES[lane]], seconds)
+        yield age

@@ -1,0 +1,77 @@
+"""What happens around every request, as plain ASGI so that streams stay streams."""
+
+import time
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import Problem
+from api.measurements import Requests
+
+MAX_JSON_BYTES = 1024 * 1024
+# The one call whose body is a recording; it counts for itself.
+_STREAMED = "/voice-messages"
+
+
+class Observed:
+    """Counts and times each request by its route, and sends the headers that every answer carries."""
+
+    def __init__(self, app: ASGIApp, requests: Requests) -> None:
+        self._app = app
+        self._requests = requests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        begun, status = time.perf_counter(), 500
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("X-Content-Type-Options", "nosniff")
+                headers.setdefault("Referrer-Policy", "no-referrer")
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answer)
+        finally:
+            route = getattr(scope.get("route"), "path", "unmatched")
+            self._requests.observe(_method(scope), route, status, time.perf_counter() - begun)
+
+
+class BoundedBody:
+    """No body but a recording is longer than any JSON that a call takes."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].endswith(_STREAMED):
+            return await self._app(scope, receive, send)
+        claimed = Headers(scope=scope).get("content-length", "")
+        received = 0
+
+        async def bounded() -> Message:
+            nonlocal received
+            if claimed.isdecimal() and (len(claimed) > 18 or int(claimed) > MAX_JSON_BYTES):
+                raise _too_large()
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_JSON_BYTES:
+                raise _too_large()
+            return message
+
+        await self._app(scope, bounded, send)
+
+
+def _too_large() -> Problem:
+    return Problem("too_large", f"a body may have at most {MAX_JSON_BYTES} bytes")
+
+
+def _method(scope: Scope) -> str:
+    """Clients may make methods up; each would be a time series."""
+    known = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+    return scope["method"] if scope["method"] in known else "other"

@@ -1,0 +1,154 @@
+"""Voice messages: sending one, playing it, drawing it."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel
+
+from api.answers import answers, json_answer
+from api.auth import ActingUser
+from api.errors import not_found
+from api.messages import require_ready, seen_voice
+from api.models import ExternalId, Language
+from api.once import REPLAYED, Key, checked
+from api.services import Here, Services
+from api.threads import checked_thread
+from ingest.receive import receive
+from ingest.spool import Spool
+from ingest.voice import Ticket, Upload
+from pipeline.render import MessageView
+from storage import messages
+
+router = APIRouter(prefix="/v1", tags=["voice messages"])
+WAVEFORM_RATE = 48_000
+_BYTES = {"type": "string", "format": "binary"}
+_UPLOAD_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/octet-stream": {"schema": _BYTES},
+            "audio/*": {"schema": _BYTES},
+            "multipart/form-data": {"schema": {"type": "object", "properties": {"file": _BYTES}, "required": ["file"]}},
+        },
+    }
+}
+
+
+class WaveformView(BaseModel):
+    """https://github.com/bbc/audiowaveform, version 2 of its JSON; `data` is min, max, min, max ..."""
+
+    version: Literal[2] = 2
+    channels: Literal[1] = 1
+    sample_rate: int
+    samples_per_pixel: int
+    bits: Literal[16] = 16
+    length: int
+    data: list[int]
+
+
+@router.post(
+    "/threads/{thread_id}/voice-messages",
+    status_code=201,
+    response_model=MessageView,
+    responses=answers(
+        "no_audio",
+        "too_large",
+        "unsupported_format",
+        "body_timeout",
+        "idempotency_conflict",
+        "idempotency_mismatch",
+    ),
+    openapi_extra=_UPLOAD_BODY,
+)
+async def send_voice(
+    thread_id: str,
+    request: Request,
+    here: Here,
+    user: ActingUser,
+    language: Annotated[Language | None, Query(description="what is spoken, when it is known")] = None,
+    external_id: Annotated[ExternalId | None, Query(description="the host application's own id")] = None,
+    key: Key = None,
+) -> Response:
+    """The recording as the body, or as the field `file` of a form. With 201 it is durable."""
+    upload = Upload(checked_thread(thread_id), user, language, external_id, request.url.path, checked(key))
+    ticket = await run_in_threadpool(here.intake.begin, upload)
+    async with here.intake.holding(ticket):
+        with Spool() as spool:
+            await receive(
+                request.stream(),
+                spool,
+                content_type=request.headers.get("content-type", ""),
+                content_length=_content_length(request),
+                settings=here.ingest,
+            )
+            return await run_in_threadpool(_accept, here, upload, spool, ticket)
+
+
+@router.get(
+    "/messages/{message_id}/audio",
+    status_code=307,
+    response_class=Response,
+    responses={307: {"description": "a fresh playback URL"}, **answers("voice_not_ready")},
+)
+def play(
+    message_id: str,
+    here: Here,
+    user: ActingUser,
+    rendition_format: Annotated[
+        Literal["m4a", "opus"], Query(alias="format", description="m4a plays everywhere, opus is smaller")
+    ] = "m4a",
+) -> Response:
+    with here.database.transaction() as connection:
+        _, voice = seen_voice(connection, message_id, user)
+    require_ready(voice)
+    rendition = voice.rendition(rendition_format)
+    if rendition is None:
+        raise not_found("rendition")
+    link = here.playback.link(message_id, rendition)
+    return Response(status_code=307, headers={"Location": link.url, "Cache-Control": "no-store"})
+
+
+@router.get("/messages/{message_id}/waveform", response_model=WaveformView, responses=answers("voice_not_ready"))
+def waveform(
+    message_id: str,
+    here: Here,
+    user: ActingUser,
+    points: Annotated[int, Query(ge=1, le=1000, description="pixels; never more than were stored")] = 1000,
+) -> Response:
+    """Peaks of the recording before any gain."""
+    with here.database.transaction() as connection:
+        _, voice = seen_voice(connection, message_id, user)
+        require_ready(voice)
+        stored = messages.peaks(connection, message_id) or b""
+    return json_answer(_waveform(stored, voice.duration_ms or 0, points))
+
+
+def _accept(here: Services, upload: Upload, spool: Spool, ticket: Ticket) -> Response:
+    accepted = here.intake.accept(upload, spool, ticket)
+    if accepted.message is None:
+        raise not_found("message")
+    if not accepted.replayed:
+        here.ring("media")
+    headers = {"Location": f"/v1/messages/{accepted.message.id}", **(REPLAYED if accepted.replayed else {})}
+    return json_answer(here.renderer.message(accepted.message), accepted.status, headers)
+
+
+def _content_length(request: Request) -> int | None:
+    value = request.headers.get("content-length", "")
+    return int(value) if value.isdecimal() and len(value) < 20 else None
+
+
+def _waveform(stored: bytes, duration_ms: int, points: int) -> WaveformView:
+    pairs = np.frombuffer(stored, dtype="<i2").reshape(-1, 2)
+    length = min(points, len(pairs))
+    starts = np.arange(length) * len(pairs) // max(length, 1)
+    data = np.column_stack([np.minimum.reduceat(pairs[:, 0], starts), np.maximum.reduceat(pairs[:, 1], starts)])
+    samples = duration_ms * WAVEFORM_RATE // 1000
+    return WaveformView(
+        sample_rate=WAVEFORM_RATE,
+        samples_per_pixel=max(1, round(samples / max(length, 1))),
+        length=length,
+        data=data.ravel().tolist(),
+    )
