@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -118,7 +119,8 @@ def _stopped_after(process: Process, ready: Callable[[], bool]) -> Iterator[None
         wait_until(ready, process)
         yield
     finally:
-        process.stop(patience_s=5)
+        process.ask_to_stop(signal.SIGINT)
+        process.end(patience_s=5)
 
 
 def wait_until(condition: Callable[[], bool], process: Process | None = None, timeout_s: float = 60) -> None:

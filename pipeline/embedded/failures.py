@@ -7,3 +7,7 @@ class PartFailed(Exception):
 
 class DataDirInUse(Exception):
     """Another stack runs on this data folder."""
+
+
+class StartCancelled(Exception):
+    """The stack was told to stop before it was ready."""
