@@ -24,6 +24,9 @@ class Policy:
     highest_compression: float | None = 2.4
     no_speech: float | None = 0.6
     temperatures: tuple[float, ...] = (0.4, 0.8)
+    # Fewer tokens than this for the speech there is: look where the text ends, and read on behind it.
+    read_on: bool = True
+    sparse_tokens_per_second: float = 2.5
     tokens_per_second: float = TOKENS_PER_SECOND
     spare_tokens: int = SPARE_TOKENS
     suppress_end: bool = False

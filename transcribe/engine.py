@@ -1,15 +1,15 @@
 """Many recordings at once: gate, cut into rows, group by length, read group after group, put together again."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
 from typing import Any
 
 from transcribe.clip import SAMPLE_RATE, Clip, validate
 from transcribe.decoding import FRAMES_PER_SECOND
 from transcribe.devices import Device
 from transcribe.errors import TranscribeError
-from transcribe.gate import Span, speech_windows
+from transcribe.gate import Window, speech_windows
 from transcribe.language import canonical_language
 from transcribe.protocol import Outcome, nothing
 from transcribe.reader import Reader
@@ -17,6 +17,7 @@ from transcribe.rows import Context, Row, RowResult, group_rows
 from transcribe.transcript import Transcript, no_speech
 
 TURN_S = 0.2
+Results = dict[int, list[RowResult] | TranscribeError]
 
 
 @dataclass
@@ -37,7 +38,9 @@ class FittedEngine:
     def transcribe(self, clips: Sequence[Clip], between: Callable[[], None] = nothing) -> list[Outcome]:
         prepared = list(self._pool.map(self._prepare, range(len(clips)), clips))
         rows = [row for found in prepared if isinstance(found, list) for row in found]
-        results = self._read(group_rows(rows, self.device.rows, self.device.seconds), between)
+        results: Results = {}
+        while rows:
+            rows = self._read(rows, results, between)
         return [
             found if isinstance(found, TranscribeError) else self._assembled(index, results)
             for index, found in enumerate(prepared)
@@ -61,28 +64,33 @@ class FittedEngine:
         return [self._row(index, mel, window, language, prior, prompt) for window in windows]
 
     def _row(
-        self, index: int, mel: Any, window: Span, language: str | None, prior: Any, prompt: tuple[int, ...]
+        self, index: int, mel: Any, window: Window, language: str | None, prior: Any, prompt: tuple[int, ...]
     ) -> Row:
         first, last = (edge * FRAMES_PER_SECOND // SAMPLE_RATE for edge in (window.start, window.end))
         part = mel[:, first : max(last, first + 1)]
+        voiced = tuple((span.start / SAMPLE_RATE, span.end / SAMPLE_RATE) for span in window.voiced)
         frames = self.context.frames(part.shape[1], mel.shape[0])
-        return Row(index, part, window.start / SAMPLE_RATE, window.end / SAMPLE_RATE, language, prior, prompt, frames)
+        return Row(index, part, voiced[0][0], voiced[-1][1], voiced, language, prior, prompt, frames)
 
-    def _read(
-        self, groups: list[list[Row]], between: Callable[[], None]
-    ) -> dict[int, list[RowResult] | TranscribeError]:
-        results: dict[int, Any] = {}
-        waiting = list(reversed(groups))
-        running: set[Any] = set()
+    def _read(self, rows: list[Row], results: Results, between: Callable[[], None]) -> list[Row]:
+        """Reads the rows into `results`; returns what their texts left unread."""
+        waiting = group_rows(rows, self.device.rows, self.device.seconds)
+        running: set[Future[list[tuple[int, RowResult | TranscribeError]]]] = set()
+        rests: list[Row] = []
         while waiting or running:
             while waiting and len(running) < self.device.workers:
+                # Long groups first: the workers then finish at about the same time.
                 running.add(self._pool.submit(self._read_group, waiting.pop()))
             done, running = wait(running, TURN_S, FIRST_COMPLETED)
-            for future in done:
-                for clip, result in future.result():
-                    _collect(results, clip, result)
+            for clip, result in (found for future in done for found in future.result()):
+                _collect(results, clip, result)
+                if isinstance(result, RowResult) and result.rest:
+                    rests.append(self._fitted(result.rest))
             between()
-        return results
+        return rests
+
+    def _fitted(self, row: Row) -> Row:
+        return replace(row, frames=self.context.frames(row.speech_frames, row.mel.shape[0]))
 
     def _read_group(self, rows: list[Row]) -> list[tuple[int, RowResult | TranscribeError]]:
         try:
@@ -94,7 +102,7 @@ class FittedEngine:
                 ]
             return [found for row in rows for found in self._read_group([row])]
 
-    def _assembled(self, index: int, results: dict[int, Any]) -> Outcome:
+    def _assembled(self, index: int, results: Results) -> Outcome:
         found = results.get(index, [])
         if isinstance(found, TranscribeError):
             return found
@@ -127,8 +135,11 @@ def _main_language(spoken: Sequence[RowResult]) -> str:
     return max(seconds, key=lambda code: seconds[code])
 
 
-def _collect(results: dict[int, Any], clip: int, result: RowResult | TranscribeError) -> None:
+def _collect(results: Results, clip: int, result: RowResult | TranscribeError) -> None:
+    earlier = results.get(clip)
     if isinstance(result, TranscribeError):
         results[clip] = result
-    elif not isinstance(results.get(clip), TranscribeError):
-        results.setdefault(clip, []).append(result)
+    elif earlier is None:
+        results[clip] = [result]
+    elif isinstance(earlier, list):
+        earlier.append(result)

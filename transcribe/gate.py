@@ -28,12 +28,20 @@ class Span:
         return self.end - self.start
 
 
-def speech_windows(samples: Samples, longest_s: float) -> list[Span]:
+@dataclass(frozen=True)
+class Window(Span):
+    """What is transcribed in one go; `voiced` are the stretches of speech in it, `PAUSE_MS` or more apart."""
+
+    voiced: tuple[Span, ...]
+
+
+def speech_windows(samples: Samples, longest_s: float) -> list[Window]:
     """Windows of speech, none longer than `longest_s`, cut in the pauses. Empty: there is no speech at all."""
     if loudest_rms(samples) < SILENCE_RMS:
         return []
-    spans = _voiced(samples)
-    return [window for group in _groups(spans) for window in _cut(group, samples, int(longest_s * SAMPLE_RATE))]
+    groups = _groups(_voiced(samples))
+    parts = [part for group in groups for part in _cut(group, samples, int(longest_s * SAMPLE_RATE))]
+    return [Window(part[0].start, part[-1].end, tuple(part)) for part in parts]
 
 
 def loudest_rms(samples: Samples) -> float:
@@ -66,18 +74,18 @@ def _groups(spans: list[Span]) -> list[list[Span]]:
     return groups
 
 
-def _cut(spans: list[Span], samples: Samples, longest: int) -> list[Span]:
-    """Halve in the widest pause near the middle until every window fits: even windows are the cheapest."""
-    whole = Span(spans[0].start, spans[-1].end)
-    if whole.length <= longest:
-        return [whole]
+def _cut(spans: list[Span], samples: Samples, longest: int) -> list[list[Span]]:
+    """Halve in the widest pause near the middle until every part fits: even windows are the cheapest."""
+    length = spans[-1].end - spans[0].start
+    if length <= longest:
+        return [spans]
     if len(spans) == 1:
-        return [part for half in _halves(whole, samples) for part in _cut([half], samples, longest)]
-    middle = (whole.start + whole.end) / 2
+        return [part for half in _halves(spans[0], samples) for part in _cut([half], samples, longest)]
+    middle = spans[0].start + length / 2
 
     def merit(index: int) -> float:
         before, after = spans[index - 1], spans[index]
-        off_centre = abs((before.end + after.start) / 2 - middle) / whole.length
+        off_centre = abs((before.end + after.start) / 2 - middle) / length
         return (after.start - before.end + 2 * PAD_MS * SAMPLE_RATE / 1000) * (0.6 - off_centre)
 
     best = max(range(1, len(spans)), key=merit)

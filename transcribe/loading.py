@@ -14,7 +14,7 @@ from transcribe.settings import TranscribeSettings
 
 # micro was trained on every length: measured equal to full context. For weights that nobody measured, a floor of
 # 10 s keeps clear of the lengths at which some Whisper models loop; `earshot models check` tells whether to drop it.
-MICRO_CONTEXT = Context(tail_s=1.0, floor_s=0.0)
+MICRO_CONTEXT = Context(tail_s=1.0, floor_s=0.0, longest_window_s=8.0)
 CAREFUL_CONTEXT = Context(tail_s=2.5, floor_s=10.0)
 FITTED_CONTEXT = Context(tail_s=2.5, floor_s=0.0)
 FULL_CONTEXT = Context(tail_s=0.0, floor_s=30.0, longest_window_s=28.0, full=True)

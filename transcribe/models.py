@@ -141,7 +141,8 @@ def _missing(path: Path) -> list[str]:
 
 def _spec_name(model_bin: Path) -> str:
     """CTranslate2 writes a format version, then the name of the specification, before the weights."""
-    head = model_bin.open("rb").read(256)
+    with model_bin.open("rb") as file:
+        head = file.read(256)
     if len(head) < 6:
         return "an empty or truncated model.bin"
     (length,) = struct.unpack_from("<H", head, 4)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ctranslate2
@@ -62,7 +62,7 @@ class Reader:
         encoded = self._encode(rows, rows[0].frames)
         languages = self._languages(rows, encoded)
         readings = self._decode(rows, encoded, languages, rows[0].frames)
-        failed = [slot for slot, reading in enumerate(readings) if self._needs_retry(reading)]
+        failed = [slot for slot, reading in enumerate(readings) if self._needs_retry(rows[slot], reading)]
         timed = self._align(rows, encoded, languages, readings, skip=failed)
         for slot in failed:
             readings[slot], timed[slot] = self._retry(rows[slot], languages[slot], readings[slot])
@@ -118,21 +118,25 @@ class Reader:
         self.work.tokens += sum(len(reading.tokens) for reading in readings)
         return readings
 
-    def _needs_retry(self, reading: Reading) -> bool:
-        return reading.failed(self.policy) and not reading.silent(self.policy)
+    def _needs_retry(self, row: Row, reading: Reading) -> bool:
+        return reading.failed(self.policy) and not self._worthless(row, reading)
+
+    def _worthless(self, row: Row, reading: Reading) -> bool:
+        """Nobody spoke, or what a text left out holds no clear words: then the text was right to leave it out."""
+        return reading.silent(self.policy) or (row.is_rest and reading.failed(self.policy))
 
     def _retry(self, row: Row, language: Language, first: Reading) -> tuple[Reading, list[Any]]:
         """The row alone in the full 30 s that the model was trained on, then warmer; without its prompt."""
-        bare = Row(row.clip, row.mel, row.start_s, row.end_s, row.language, row.prior, (), FULL_FRAMES)
+        bare = replace(row, prompt=(), frames=FULL_FRAMES)
         self.work.retried_rows += 1
         encoded = self._encode([bare], FULL_FRAMES)
         cold = () if row.frames == FULL_FRAMES and not row.prompt else (0.0,)
         tried = [first]
         for temperature in (*cold, *self.policy.temperatures):
             tried += self._decode([bare], encoded, [language], FULL_FRAMES, temperature)
-            if not self._needs_retry(tried[-1]):
+            if not self._needs_retry(row, tried[-1]):
                 break
-        good = tried[-1] if not self._needs_retry(tried[-1]) else best_reading(tried, self.policy)
+        good = tried[-1] if not self._needs_retry(row, tried[-1]) else best_reading(tried, self.policy)
         return good, self._align([bare], encoded, [language], [good])[0]
 
     def _align(
@@ -147,7 +151,7 @@ class Reader:
         timed: list[list[Any]] = [[] for _ in rows]
         by_language: dict[str, list[int]] = defaultdict(list)
         for slot, reading in enumerate(readings):
-            if self.word_timestamps and reading.tokens and slot not in skip:
+            if slot not in skip and self._wants_words(rows[slot], reading):
                 by_language[languages[slot].code].append(slot)
         for code, slots in by_language.items():
             self.work.aligns += 1
@@ -162,13 +166,22 @@ class Reader:
                 timed[slot] = found
         return timed
 
+    def _wants_words(self, row: Row, reading: Reading) -> bool:
+        """For their times, or to see where a text ends that is short for so much speech."""
+        return bool(reading.tokens) and (
+            self.word_timestamps or len(reading.tokens) < self.policy.sparse_tokens_per_second * row.voiced_s
+        )
+
     def _result(self, row: Row, language: Language, reading: Reading, timed: list[Any]) -> RowResult:
-        text = "" if reading.silent(self.policy) else reading.text
+        text = "" if self._worthless(row, reading) else reading.text
+        words = placed(timed, row.start_s, row.end_s) if text else []
+        rest = row.rest(words[-1].end, language.code) if words and self.policy.read_on else None
+        end_s = rest.start_s if rest else row.end_s
         segments: tuple[Segment, ...] = ()
-        if text and timed:
-            segments = tuple(sentences(placed(timed, row.start_s, row.end_s)))
+        if words and self.word_timestamps:
+            segments = tuple(sentences(words))
         elif text:
-            segments = (Segment(milliseconds(row.start_s), milliseconds(row.end_s), text),)
+            segments = (Segment(milliseconds(row.start_s), milliseconds(end_s), text),)
         return RowResult(
             row.clip,
             language.code,
@@ -178,7 +191,8 @@ class Reader:
             reading.avg_logprob,
             len(reading.tokens),
             row.start_s,
-            row.end_s,
+            end_s,
+            rest,
         )
 
     def _tokenizer(self, code: str) -> Any:

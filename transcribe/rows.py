@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -10,6 +10,10 @@ import numpy as np
 
 from transcribe.decoding import FRAMES_PER_SECOND, FULL_FRAMES
 from transcribe.transcript import Segment
+
+# Speech that a text leaves out: less than this may be the error of the alignment.
+UNREAD_S = 2.0
+SLACK_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -38,20 +42,40 @@ class Context:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One window of one clip. `mel` is (n_mels, frames of speech); times are seconds in the recording."""
+    """One window of one clip. `mel` is (n_mels, frames of speech); times are seconds in the recording.
+
+    `voiced` are the stretches of speech in it, in order. A rest is what an earlier text of the window left out.
+    """
 
     clip: int
     mel: Any
     start_s: float
     end_s: float
+    voiced: tuple[tuple[float, float], ...]
     language: str | None
     prior: Mapping[str, float]
     prompt: tuple[int, ...]
     frames: int
+    is_rest: bool = False
 
     @property
     def speech_frames(self) -> int:
         return int(self.mel.shape[1])
+
+    @property
+    def voiced_s(self) -> float:
+        return sum(end - start for start, end in self.voiced)
+
+    def rest(self, read_until_s: float, language: str) -> "Row | None":
+        """What is left to read when the text ends there; None when nothing worth a word is, and of a rest."""
+        if self.is_rest:
+            return None
+        left = tuple((max(start, read_until_s), end) for start, end in self.voiced if end - read_until_s > SLACK_S)
+        if sum(end - start for start, end in left) < UNREAD_S:
+            return None
+        skipped = round((left[0][0] - self.start_s) * FRAMES_PER_SECOND)
+        mel = self.mel[:, skipped:]
+        return replace(self, mel=mel, start_s=left[0][0], voiced=left, language=language, is_rest=True)
 
 
 @dataclass(frozen=True)
@@ -67,6 +91,7 @@ class RowResult:
     tokens: int
     start_s: float
     end_s: float
+    rest: Row | None = None
 
 
 def group_rows(rows: Sequence[Row], most: int, most_s: float) -> list[list[Row]]:
