@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
-from api import health, jobs, messages, metrics, receipts, stream, threads, transcripts, voices, web
+from api import docs, health, jobs, messages, metrics, receipts, stream, threads, transcripts, voices, web
 from api.errors import ProblemView
 from api.handlers import install
 from api.middleware import BoundedBody, Observed
@@ -22,7 +22,7 @@ from pipeline.rings import Ringer
 from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
-_ROOMS = (threads, messages, voices, transcripts, receipts, jobs, health, metrics)
+_ROOMS = (threads, messages, voices, transcripts, receipts, jobs, health, metrics, docs)
 _EXPOSED = [
     "Location",
     "Retry-After",
@@ -58,7 +58,14 @@ def assemble(services: Services, close: Any = lambda: None) -> FastAPI:
         close()
         services.database.close()
 
-    app = FastAPI(title="Earshot", version="1", lifespan=lifespan, redoc_url=None, generate_unique_id_function=_name)
+    app = FastAPI(
+        title="Earshot",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=_name,
+    )
     app.state.services = services
     install(app)
     for room in _ROOMS:

@@ -20,7 +20,7 @@ Key = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
-        description="for 7 days a repeated request gives the first one's result; at most 255 printable ASCII characters",
+        description="a repeat gives the first one's result, for 7 days; at most 255 printable ASCII characters",
     ),
 ]
 REPLAYED = {"Idempotency-Replayed": "true"}

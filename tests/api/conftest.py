@@ -6,7 +6,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import httpx
 import jwt
@@ -21,7 +23,10 @@ from ingest.settings import IngestSettings
 from pipeline.playback import PlaybackSettings
 from storage.objects import ObjectStore
 from tests import stack
+from tests.api.ready import Workers
+from transcode import Media, TranscodeSettings, transcode
 
+SAMPLES = Path(__file__).parent.parent.parent / "pipeline" / "samples"
 SECRET = "a secret of the tests, long enough for HS256"
 
 
@@ -30,15 +35,30 @@ def token(user: str, scope: str = "", *, key: str = SECRET, algorithm: str = "HS
     return jwt.encode({name: value for name, value in payload.items() if value is not None}, key, algorithm)
 
 
+class Person(httpx.Client):
+    """A client that calls as one user."""
+
+    def __init__(self, url: str, name: str, scope: str = "", headers: dict[str, str] | None = None) -> None:
+        authorization = {"Authorization": f"Bearer {token(name, scope)}"}
+        super().__init__(base_url=url, headers=authorization | (headers or {}), timeout=30)
+        self.name = name
+
+    def say(self, thread: str, recording: bytes, **options: Any) -> dict[str, Any]:
+        """The message made of this recording."""
+        answer = self.post(f"/v1/threads/{thread}/voice-messages", content=recording, **options)
+        assert answer.status_code == 201, answer.text
+        message: dict[str, Any] = answer.json()
+        return message
+
+
 @dataclass
 class Server:
     url: str
     services: Services
-    rings: list[str] = field(default_factory=list)
+    rings: list[str]
 
-    def client(self, user: str, scope: str = "", **headers: str) -> httpx.Client:
-        authorization = {"Authorization": f"Bearer {token(user, scope)}", **headers}
-        return httpx.Client(base_url=self.url, headers=authorization, timeout=30)
+    def person(self, name: str, scope: str = "", headers: dict[str, str] | None = None) -> Person:
+        return Person(self.url, f"{name}-{secrets.token_hex(4)}", scope, headers)
 
 
 @contextmanager
@@ -85,12 +105,67 @@ def server(s3: stack.S3, fresh_database: Callable[[], str]) -> Iterator[Server]:
 
 
 @pytest.fixture
-def alice(server: Server) -> Iterator[httpx.Client]:
-    with server.client(f"alice-{secrets.token_hex(4)}") as client:
-        yield client
+def alice(server: Server) -> Iterator[Person]:
+    with server.person("alice") as person:
+        yield person
 
 
 @pytest.fixture
-def bob(server: Server) -> Iterator[httpx.Client]:
-    with server.client(f"bob-{secrets.token_hex(4)}") as client:
-        yield client
+def bob(server: Server) -> Iterator[Person]:
+    with server.person("bob") as person:
+        yield person
+
+
+@pytest.fixture
+def admin(server: Server) -> Iterator[Person]:
+    with server.person("root", "admin") as person:
+        yield person
+
+
+@pytest.fixture
+def thread(alice: Person, bob: Person) -> str:
+    """Alice's and Bob's."""
+    answer = alice.post("/v1/threads", json={"participants": [bob.name]})
+    assert answer.status_code == 201
+    return str(answer.json()["id"])
+
+
+@pytest.fixture(scope="session")
+def recording() -> bytes:
+    return (SAMPLES / "room.m4a").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def media(recording: bytes, tmp_path_factory: pytest.TempPathFactory) -> Media:
+    folder = tmp_path_factory.mktemp("media")
+    source = folder / "recording"
+    source.write_bytes(recording)
+    return transcode(source, folder, TranscodeSettings(jail="weak"))
+
+
+@pytest.fixture(scope="session")
+def workers(server: Server, media: Media) -> Workers:
+    return Workers(server.services, media)
+
+
+@pytest.fixture
+def message(alice: Person, thread: str, recording: bytes) -> str:
+    """The id of a voice message that nobody has worked on."""
+    return str(alice.say(thread, recording)["id"])
+
+
+@pytest.fixture
+def played(message: str, workers: Workers) -> str:
+    """The id of a voice message that is ready and transcribed."""
+    workers.finish(message)
+    return message
+
+
+def code_of(answer: httpx.Response) -> str:
+    """The code of a problem; every refusal is one."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    problem = answer.json()
+    assert problem["status"] == answer.status_code
+    assert problem["title"]
+    assert problem["detail"]
+    return str(problem["code"])
