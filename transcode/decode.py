@@ -1,33 +1,22 @@
 """Hostile bytes to bounded PCM: the one place where ffmpeg meets a file from outside."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import ffmpeg
-
+from transcode import commands
+from transcode.commands import PCM_RATE, SAMPLE_BYTES, Filters
 from transcode.containers import HEAD_BYTES, Container, skip_id3, sniff
 from transcode.errors import Rejected
 from transcode.jail import Cell, Finished, run_jailed
 from transcode.log import DecodeLog, read_log
 from transcode.settings import MEBIBYTE, TranscodeSettings
-from transcode.verdict import judge
+from transcode.verdict import judge, judge_hidden, may_hide_sound
 
-PCM_RATE = 48_000
-SAMPLE_BYTES = 4
-# A second more than the limit is enough to know that it was passed.
-_SPARE_S = 1
-# Channels of opposite polarity cancel out in the mix; a mix this much quieter than the recording has lost its sound.
+# Channels of opposite polarity cancel out in the mix; one this much quieter than the recording has lost its sound.
 _CANCELLED_DB = 15.0
-
-_DECODERS = (
-    "aac,aac_latm,ac3,eac3,alac,amrnb,amrwb,libopencore_amrnb,libopencore_amrwb,evrc,flac,"
-    "g722,g726,g726le,gsm,gsm_ms,ilbc,mp1float,mp1,mp2float,mp2,mp3float,mp3,opus,"
-    "libopus,vorbis,libvorbis,speex,qcelp,wmav1,wmav2,wmapro,wmavoice,wmalossless,"
-    "adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,adpcm_yamaha,mace3,mace6,pcm_alaw,pcm_mulaw,pcm_u8,"
-    "pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,"
-    "pcm_f64le,pcm_f64be,pcm_s8_planar,pcm_s16le_planar,pcm_u16le,pcm_u16be"
-)
+_SILENCE_LUFS = -70.0
 
 
 @dataclass(frozen=True)
@@ -50,9 +39,9 @@ def decode(source: Path, folder: Path, settings: TranscodeSettings) -> Sound:
     Raises Rejected when the file is at fault, OSError or JailError when the machine is.
     """
     container = identify(source)
-    sound = _decode(source, container, folder, settings, _MIX)
-    if sound.recording_lufs is not None and (sound.mix_lufs or -70.0) < sound.recording_lufs - _CANCELLED_DB:
-        return _decode(source, container, folder, settings, _FIRST_CHANNEL)
+    sound = _decode(source, container, folder, commands.MIX, settings)
+    if _cancelled_out(sound):
+        return _decode(source, container, folder, commands.FIRST_CHANNEL, settings)
     return sound
 
 
@@ -72,93 +61,47 @@ def identify(source: Path) -> Container:
     return container
 
 
-_MIX = (("aresample", {"rematrix_maxval": "1.0"}), ("aformat", {"channel_layouts": "mono"}))
-_FIRST_CHANNEL = (("pan", {"args": "mono|c0=c0"}),)
-_Filters = tuple[tuple[str, dict[str, str]], ...]
+def _cancelled_out(sound: Sound) -> bool:
+    mix_lufs = _SILENCE_LUFS if sound.mix_lufs is None else sound.mix_lufs
+    return sound.recording_lufs is not None and mix_lufs < sound.recording_lufs - _CANCELLED_DB
 
 
-def _decode(source: Path, container: Container, folder: Path, settings: TranscodeSettings, mono: _Filters) -> Sound:
+def _decode(source: Path, container: Container, folder: Path, mono: Filters, settings: TranscodeSettings) -> Sound:
     pcm = folder / "decoded.f32"
-    finished = _run(source, container, pcm, settings, mono)
+    finished = _decode_to(pcm, source, container, mono, settings)
     samples = pcm.stat().st_size // SAMPLE_BYTES
     log = read_log(finished.log)
-    if finished.returncode != 0:
-        _prove_room(pcm, _pcm_bytes(settings))
     judge(finished, log, samples / PCM_RATE, settings)
+    if may_hide_sound(log):
+        judge_hidden(_count(source, container, settings), settings)
     return Sound(pcm, samples, log.recording_lufs, _mix_lufs(log, pcm, settings))
 
 
-def _run(source: Path, container: Container, pcm: Path, settings: TranscodeSettings, mono: _Filters) -> Finished:
-    cell = Cell(
-        memory_bytes=settings.memory_bytes,
-        cpu_s=settings.decode_cpu_s,
-        wall_s=settings.process_wall_s,
-        file_bytes=_pcm_bytes(settings) + MEBIBYTE,
-    )
-    played, hidden = os.open(source, os.O_RDONLY), os.open(source, os.O_RDONLY)
-    output = os.open(pcm, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-    fds = (played, hidden, output)
+def _decode_to(pcm: Path, source: Path, container: Container, mono: Filters, settings: TranscodeSettings) -> Finished:
+    fds = [os.open(source, os.O_RDONLY), os.open(source, os.O_RDONLY)]
+    fds.append(os.open(pcm, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
+    played, unedited, output = fds
     try:
-        return run_jailed(_arguments(container, fds, settings, mono), cell, settings.jail, fds)
+        finished = _run(commands.decode(container, played, unedited, output, mono, settings), fds, settings)
+        if finished.returncode != 0:
+            _prove_room(output, commands.pcm_bytes(settings))
+        return finished
     finally:
         for fd in fds:
             os.close(fd)
 
 
-def _arguments(
-    container: Container, fds: tuple[int, int, int], settings: TranscodeSettings, mono: _Filters
-) -> list[str]:
-    played, hidden, output = fds
-    outputs = [_pcm_output(_input(container, played), output, settings, mono)]
-    if container.demuxer == "mov":
-        outputs.append(_count_output(_input(container, hidden, ignore_editlist=1), settings))
-    command = ffmpeg.merge_outputs(*outputs) if len(outputs) > 1 else outputs[0]
-    quiet = ("-nostdin", "-hide_banner", "-loglevel", "verbose", "-nostats", "-filter_complex_threads", "1")
-    arguments: list[str] = ffmpeg.get_args(command.global_args(*quiet), overwrite_output=True)
-    return arguments
-
-
-def _input(container: Container, fd: int, **options: int) -> ffmpeg.nodes.FilterableStream:
-    """The pinned demuxer on an open file: there is no name that a playlist could be relative to."""
-    return ffmpeg.input(
-        "fd:",
-        fd=fd,
-        f=container.demuxer,
-        format_whitelist=container.demuxer,
-        protocol_whitelist="fd",
-        codec_whitelist=_DECODERS,
-        threads=1,
-        **options,
-    )
-
-
-def _pcm_output(
-    source: ffmpeg.nodes.FilterableStream, fd: int, settings: TranscodeSettings, mono: _Filters
-) -> ffmpeg.nodes.OutputStream:
-    """The mix, measured before and after; cut by its size, which no time stamp can lie about."""
-    stream = source["a:0"].filter("ebur128@recording", framelog="quiet")
-    for name, options in mono:
-        stream = stream.filter(name, **options)
-    stream = stream.filter("aresample", PCM_RATE).filter("ebur128@mix", framelog="quiet")
-    return ffmpeg.output(stream, "fd:", fd=fd, f="f32le", fs=_pcm_bytes(settings))
-
-
-def _count_output(source: ffmpeg.nodes.FilterableStream, settings: TranscodeSettings) -> ffmpeg.nodes.OutputStream:
-    """Everything in the track, also what its edit list hides; only the count in the log is wanted."""
-    counted = source["a:0"].filter("asetpts", "N/SR/TB").filter("atrim", end=settings.max_duration_s + _SPARE_S)
-    return ffmpeg.output(counted, "-", f="null")
-
-
-def _pcm_bytes(settings: TranscodeSettings) -> int:
-    return int((settings.max_duration_s + _SPARE_S) * PCM_RATE) * SAMPLE_BYTES
-
-
-def _prove_room(pcm: Path, size: int) -> None:
+def _prove_room(pcm: int, size: int) -> None:
     """A failed decode on a full disk says nothing about the file; raises OSError when the disk is full."""
-    with pcm.open("r+b") as file:
-        before = file.seek(0, os.SEEK_END)
-        os.posix_fallocate(file.fileno(), 0, size)
-        file.truncate(before)
+    written = os.fstat(pcm).st_size
+    os.posix_fallocate(pcm, 0, size)
+    os.ftruncate(pcm, written)
+
+
+def _count(source: Path, container: Container, settings: TranscodeSettings) -> DecodeLog:
+    with source.open("rb") as file:
+        finished = _run(commands.count_samples(container, file.fileno(), settings), [file.fileno()], settings)
+    return read_log(finished.log)
 
 
 def _mix_lufs(log: DecodeLog, pcm: Path, settings: TranscodeSettings) -> float | None:
@@ -166,9 +109,15 @@ def _mix_lufs(log: DecodeLog, pcm: Path, settings: TranscodeSettings) -> float |
     if log.mix_measurements == 1:
         return log.mix_lufs
     with pcm.open("rb") as file:
-        source = ffmpeg.input("fd:", fd=file.fileno(), f="f32le", ar=PCM_RATE, ac=1, protocol_whitelist="fd")
-        metered = source["a:0"].filter("ebur128@mix", framelog="quiet")
-        command = ffmpeg.output(metered, "-", f="null").global_args("-nostdin", "-hide_banner", "-nostats")
-        cell = Cell(settings.memory_bytes, settings.decode_cpu_s, settings.process_wall_s, file_bytes=0)
-        finished = run_jailed(ffmpeg.get_args(command), cell, settings.jail, (file.fileno(),))
+        finished = _run(commands.meter(file.fileno()), [file.fileno()], settings)
     return read_log(finished.log).mix_lufs
+
+
+def _run(arguments: list[str], fds: Sequence[int], settings: TranscodeSettings) -> Finished:
+    cell = Cell(
+        memory_bytes=settings.memory_bytes,
+        cpu_s=settings.decode_cpu_s,
+        wall_s=settings.process_wall_s,
+        file_bytes=commands.pcm_bytes(settings) + MEBIBYTE,
+    )
+    return run_jailed(arguments, cell, settings.jail, fds)

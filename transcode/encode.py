@@ -9,7 +9,8 @@ import ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
-from transcode.decode import PCM_RATE, Sound
+from transcode.commands import PCM_RATE
+from transcode.decode import Sound
 from transcode.errors import JailError
 from transcode.jail import Cell, run_jailed
 from transcode.levels import Level, level

@@ -7,10 +7,10 @@ _OPENED = re.compile(r"^Input #0, ", re.M)
 _DECLARED = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+),", re.M)
 _AUDIO_STREAM = re.compile(r"^  Stream #0:\d+.*?: Audio: ", re.M)
 # Lines that begin with a bracket are ffmpeg's own: it indents what it quotes from a file.
-_DECODED_FORMAT = re.compile(r"^\[graph_0_in_0:\S+ @ \S+\] .*samplerate:(\d+) ", re.M)
+_DECODED_FORMAT = re.compile(r"^\[graph_-?\d+_in_0:\S+ @ \S+\] .*samplerate:(\d+) ", re.M)
 _COUNTS = re.compile(
-    r"^\[in#(\d)/.*\]   Input stream #\d:\d+ \(audio\): (\d+) packets read .*?"
-    r"(?:; (\d+) frames decoded; (\d+) decode errors \((\d+) samples\))",
+    r"^\[in#(\d)/.*\]   Input stream #\d:\d+ \(audio\): (\d+) packets read [^;]*"
+    r"(?:; (\d+) frames decoded; (\d+) decode errors \((\d+) samples\))?",
     re.M,
 )
 _SUMMARY = r"^\[ebur128@{name} @ \S+\] Summary:\s+Integrated loudness:\s+I:\s+(-?[\d.]+|-?inf|nan) LUFS"
@@ -21,7 +21,7 @@ _SILENCE_LUFS = -70.0
 
 @dataclass(frozen=True)
 class Counts:
-    """Of one reading of the track: packets read, frames and samples (per channel) decoded, packets that failed."""
+    """Of one reading of the track: packets read, frames decoded, packets that failed, samples (per channel)."""
 
     packets: int = 0
     frames: int = 0
@@ -31,14 +31,14 @@ class Counts:
 
 @dataclass(frozen=True)
 class DecodeLog:
-    """`played`: as the edit list shows it; `all`: the edit list ignored (None where the container has none)."""
+    """`played`: as the edit list shows it; `unedited`: the edit list ignored (packets only; None where not counted)."""
 
     opened: bool
     declared_s: float | None
     has_audio: bool
     rates: tuple[int, ...]
     played: Counts
-    all: Counts | None
+    unedited: Counts | None
     unsupported: bool
     out_of_memory: bool
     recording_lufs: float | None
@@ -48,7 +48,7 @@ class DecodeLog:
 
 def read_log(text: str) -> DecodeLog:
     """Read the log of a decode; what is not there is zero, empty or None."""
-    counts = {int(row[0]): Counts(*map(int, row[1:])) for row in _COUNTS.findall(text)}
+    counts = {int(row[0]): Counts(*(int(number or 0) for number in row[1:])) for row in _COUNTS.findall(text)}
     mix = _measurements(text, "mix")
     recording = [lufs for lufs in _measurements(text, "recording") if lufs is not None]
     return DecodeLog(
@@ -57,7 +57,7 @@ def read_log(text: str) -> DecodeLog:
         has_audio=bool(_AUDIO_STREAM.search(text)),
         rates=tuple(int(rate) for rate in _DECODED_FORMAT.findall(text)),
         played=counts.get(0, Counts()),
-        all=counts.get(1),
+        unedited=counts.get(1),
         unsupported=bool(_UNSUPPORTED.search(text)),
         out_of_memory=bool(_OUT_OF_MEMORY.search(text)),
         recording_lufs=max(recording, default=None),

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from transcode.decode import PCM_RATE, decode
+from transcode.commands import PCM_RATE
+from transcode.decode import decode
 from transcode.encode import Rendition, encode, encode_speech
 from transcode.settings import TranscodeSettings
 from transcode.waveform import peaks, read_samples, waveform

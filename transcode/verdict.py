@@ -11,6 +11,8 @@ MIN_RATE, MAX_RATE = 8_000, 192_000
 # Encoders pad their last frame, so that a minute recorded is a little more than a minute decoded.
 _TOLERANCE_S = 0.25
 _TOLERANCE_SAMPLES = 4096
+# Encoders begin with up to three packets of silence, which every edit list hides.
+_PRIMING_PACKETS = 4
 # A process that met its deadline without using the processor was starved or stuck: not the file's doing.
 _BUSY_CPU_S = 2.0
 
@@ -27,6 +29,20 @@ def judge(finished: Finished, log: DecodeLog, played_s: float, settings: Transco
     if log.played.errors > log.played.frames:
         raise Rejected("corrupt", "The recording is damaged: most of it cannot be decoded.")
     _judge_length(log, played_s, settings)
+
+
+def may_hide_sound(log: DecodeLog) -> bool:
+    """Whether the track has clearly more packets than were played: then its samples must be counted, too."""
+    if log.unedited is None:
+        return False
+    played_packets = min(log.played.packets, log.played.frames + log.played.errors)
+    return log.unedited.packets > played_packets + _PRIMING_PACKETS
+
+
+def judge_hidden(log: DecodeLog, settings: TranscodeSettings) -> None:
+    """Raise Rejected when the whole track, of which `log` is the decode, is over the limit."""
+    if log.rates and log.played.samples / log.rates[0] > settings.max_duration_s + _tolerance_s(log):
+        raise _too_long(settings)
 
 
 def _judge_process(finished: Finished, log: DecodeLog, played_s: float) -> None:
@@ -59,14 +75,14 @@ def _nothing_decoded(log: DecodeLog) -> Rejected:
 
 
 def _judge_length(log: DecodeLog, played_s: float, settings: TranscodeSettings) -> None:
-    if max(played_s, _all_s(log)) > settings.max_duration_s + _tolerance_s(log):
-        raise Rejected("too_long", f"The recording is longer than {settings.max_duration_s:g} seconds.")
+    if played_s > settings.max_duration_s + _tolerance_s(log):
+        raise _too_long(settings)
     if played_s < settings.min_duration_s:
         raise Rejected("too_short", f"The recording is shorter than {settings.min_duration_s:g} seconds.")
 
 
-def _all_s(log: DecodeLog) -> float:
-    return log.all.samples / log.rates[0] if log.all and log.rates else 0.0
+def _too_long(settings: TranscodeSettings) -> Rejected:
+    return Rejected("too_long", f"The recording is longer than {settings.max_duration_s:g} seconds.")
 
 
 def _tolerance_s(log: DecodeLog) -> float:
