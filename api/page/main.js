@@ -1,0 +1,101 @@
+// The page: sign in, list threads, open one.
+
+import { Client } from "./client.js";
+import { h, icon, say, set } from "./dom.js";
+import { Live } from "./live.js";
+import { askForThread } from "./new-thread.js";
+import { currentToken, forgetToken } from "./session.js";
+import { signIn } from "./sign-in.js";
+import { Thread } from "./thread.js";
+import { ThreadList } from "./threads.js";
+
+const app = document.getElementById("app");
+
+class Page {
+  #client;
+  #live;
+  #list;
+  #thread = null;
+
+  constructor(token) {
+    this.#client = new Client("", token);
+    this.#live = new Live(this.#client);
+    this.#list = new ThreadList(this.#client.user);
+    this.offline = h("p", { class: "offline", role: "status" });
+    this.pane = h("main", { id: "thread" }, hint());
+    this.#build();
+    this.#listen();
+    this.#route();
+  }
+
+  #build() {
+    const start = () => askForThread(this.#client, (thread) => (location.hash = thread.id));
+    const add = h("button", { type: "button", class: "round", "aria-label": "New thread", onclick: start }, icon("plus"));
+    const head = h("header", { class: "bar" }, h("h1", {}, "Earshot"), h("span", { class: "me" }, this.#client.user ?? ""), add);
+    const side = h("aside", { "aria-label": "Threads" }, head, this.offline, this.#list.element);
+    app.replaceChildren(side, this.pane);
+  }
+
+  #listen() {
+    const on = (name, react) => this.#live.addEventListener(name, (event) => react(event.detail));
+    on("threads", (threads) => this.#showThreads(threads));
+    on("message", (message) => this.#thread?.arrive(message));
+    on("gone", (id) => this.#thread?.remove(id));
+    on("online", (online) => say(this.offline, online ? "" : "Offline. Trying again…"));
+    this.#client.addEventListener("signedout", () => this.#leave());
+    addEventListener("hashchange", () => this.#route());
+    document.addEventListener("visibilitychange", () => this.#thread?.markRead());
+  }
+
+  #showThreads(threads) {
+    this.#list.show(threads);
+    this.#list.mark(this.#thread?.id);
+    const open = threads.find(({ id }) => id === this.#thread?.id);
+    if (open) this.#thread.describe(open);
+  }
+
+  async #route() {
+    if (new URLSearchParams(location.hash.slice(1)).has("token")) return location.reload();
+    const id = location.hash.slice(1);
+    this.#thread = null;
+    this.#list.mark(id);
+    set(app, "data-open", id !== "");
+    if (!id) this.#close();
+    else await this.#open(id);
+  }
+
+  #close() {
+    document.title = "Earshot";
+    this.pane.replaceChildren(hint());
+    this.#live.open(null);
+  }
+
+  async #open(id) {
+    try {
+      const found = await this.#client.get(`/v1/threads/${encodeURIComponent(id)}`);
+      if (location.hash.slice(1) !== id) return;
+      this.#thread = new Thread(this.#client, this.#live, found);
+      this.#live.open(id);
+      this.pane.replaceChildren(this.#thread.element);
+      await this.#thread.load();
+      this.#thread.heading.focus({ preventScroll: true });
+    } catch (problem) {
+      this.pane.replaceChildren(h("p", { class: "plain" }, problem.message));
+      this.#live.open(null);
+    }
+  }
+
+  #leave() {
+    this.#live.stop();
+    forgetToken();
+    signIn(app, "You were signed out. Sign in again.");
+  }
+}
+
+function hint() {
+  return h("p", { class: "plain" }, "Choose a thread to listen and read.");
+}
+
+const token = currentToken();
+if (token) new Page(token);
+else signIn(app, "");

@@ -1,0 +1,73 @@
+// The list of threads.
+
+import { h, icon, say, set } from "./dom.js";
+import { avatar, nameOf } from "./faces.js";
+import { briefly, minutes } from "./words.js";
+
+export class ThreadList {
+  #rows = new Map();
+  #user;
+
+  constructor(user) {
+    this.#user = user;
+    this.list = h("ul", { class: "threads" });
+    this.empty = h("p", { class: "hint", hidden: true }, "No threads yet. Start one with the plus above.");
+    this.element = h("nav", { "aria-label": "Threads" }, this.list, this.empty);
+  }
+
+  show(threads) {
+    this.empty.hidden = threads.length > 0;
+    const rows = threads.map((thread) => this.#row(thread));
+    const same = rows.length === this.list.children.length && rows.every((row, at) => row === this.list.children[at]);
+    // Moving a focused row would take the focus away.
+    const focused = document.activeElement;
+    if (!same) this.list.replaceChildren(...rows);
+    if (!same && this.list.contains(focused)) focused.focus();
+  }
+
+  mark(id) {
+    for (const [key, { link }] of this.#rows) set(link, "aria-current", key === id && "page");
+  }
+
+  #row(thread) {
+    const row = this.#rows.get(thread.id) ?? this.#make(thread);
+    const { last_message: last, unread_count: unread, unplayed_count: unplayed } = thread;
+    say(row.name, nameOf(thread, this.#user));
+    say(row.at, briefly(last?.created_at ?? thread.created_at));
+    const preview = previewOf(last, this.#user);
+    row.preview.replaceChildren(...preview);
+    const counts = [unread && `${unread} unread`, unplayed && `${unplayed} not heard`].filter(Boolean);
+    say(row.counts, counts.length ? `, ${counts.join(", ")}` : "");
+    row.unread.hidden = !unread;
+    say(row.unread, String(unread));
+    row.unplayed.hidden = !unplayed;
+    set(row.unplayed, "title", `${unplayed} not heard`);
+    set(row.link, "data-unread", unread > 0);
+    return row.item;
+  }
+
+  #make(thread) {
+    const row = {
+      name: h("span", { class: "name", dir: "auto" }),
+      at: h("span", { class: "at" }),
+      preview: h("span", { class: "preview", dir: "auto" }),
+      unread: h("span", { class: "badge", "aria-hidden": "true" }),
+      unplayed: h("span", { class: "unplayed", "aria-hidden": "true" }, icon("mic")),
+      counts: h("span", { class: "unseen" }),
+    };
+    const lines = h("span", { class: "lines" }, row.name, row.at, row.preview, h("span", { class: "dots" }, row.unplayed, row.unread), row.counts);
+    row.link = h("a", { href: `#${thread.id}` }, avatar(nameOf(thread, this.#user)), lines);
+    row.item = h("li", {}, row.link);
+    this.#rows.set(thread.id, row);
+    return row;
+  }
+}
+
+function previewOf(message, user) {
+  if (!message) return ["No messages yet"];
+  const mine = message.sender_id === user ? "You: " : "";
+  if (message.kind === "text") return [mine + message.text];
+  const { state, duration_ms: duration, transcript } = message.voice;
+  const said = transcript?.text || (state === "rejected" ? "Rejected recording" : "Voice message");
+  return [icon("mic"), `${duration ? `${minutes(duration)} ` : ""}${mine}${said}`];
+}

@@ -1,0 +1,117 @@
+// What a voice message says, its words following the sound.
+
+import { h, say, set } from "./dom.js";
+
+const UNSURE = 0.5;
+
+export class Transcript {
+  #words = [];
+  #shown = null;
+  #loading = null;
+  #current = -1;
+  #cursor = -1;
+
+  /** `load()` gives the transcript's JSON with segments; `jump(ms)` plays from there. */
+  constructor(load, jump) {
+    this.load = load;
+    this.jump = jump;
+    this.text = h("p", {
+      class: "text", dir: "auto", tabindex: "0", role: "group",
+      "aria-label": "Transcript. Arrow keys choose a word, Enter plays from it.",
+      onclick: (event) => this.#click(event),
+      onkeydown: (event) => this.#key(event),
+      onpointerenter: () => this.prepare(),
+      onfocus: () => this.prepare(),
+      onblur: () => this.#choose(-1),
+    });
+  }
+
+  /** Plain text first: word times are fetched when somebody listens, points or steps in. */
+  show(transcript) {
+    const identity = `${transcript.id} ${transcript.corrected} ${transcript.text}`;
+    if (this.#shown === identity) return;
+    this.#shown = identity;
+    this.#loading = null;
+    this.#words = [];
+    this.#current = this.#cursor = -1;
+    set(this.text, "lang", transcript.language);
+    say(this.text, transcript.text);
+  }
+
+  async prepare() {
+    if (this.#loading || !this.text.textContent) return;
+    const identity = this.#shown;
+    try {
+      const full = await (this.#loading = this.load());
+      if (this.#shown === identity) this.#spread(full.segments.flatMap((segment) => segment.words));
+    } catch {
+      if (this.#shown === identity) this.#loading = null;
+    }
+  }
+
+  /** Marks the word that sounds at `ms`; none for null. */
+  follow(ms) {
+    const index = ms === null ? -1 : this.#at(ms);
+    if (index === this.#current) return;
+    this.#mark(this.#current, "now", false);
+    this.#mark(index, "now", true);
+    this.#current = index;
+  }
+
+  #spread(words) {
+    if (!words.length) return;
+    const spans = words.map((word) => {
+      const span = h("span", { class: word.probability < UNSURE ? "word unsure" : "word" }, word.text.trim());
+      if (word.probability < UNSURE) span.title = `Not sure of this word (${Math.round(word.probability * 100)} %)`;
+      return span;
+    });
+    // Languages without spaces between words must not get them.
+    const spaced = /\s/.test(words.map((word) => word.text).join("").trim());
+    this.text.replaceChildren(...spans.flatMap((span, index) => (index && spaced ? [" ", span] : [span])));
+    this.#words = words.map((word, index) => ({ start: word.start_ms, span: spans[index] }));
+  }
+
+  #at(ms) {
+    let low = 0;
+    let high = this.#words.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#words[middle].start <= ms) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+
+  #click(event) {
+    // Marking text to copy it is no wish to jump.
+    if (!getSelection().isCollapsed) return;
+    const word = this.#words.find(({ span }) => span === event.target);
+    if (word) this.jump(word.start);
+  }
+
+  #key(event) {
+    const words = this.#words;
+    if (!words.length || event.altKey || event.ctrlKey || event.metaKey) return;
+    const rightToLeft = getComputedStyle(this.text).direction === "rtl";
+    const forward = rightToLeft ? "ArrowLeft" : "ArrowRight";
+    const backward = rightToLeft ? "ArrowRight" : "ArrowLeft";
+    const from = this.#cursor < 0 ? Math.max(this.#current, -1) : this.#cursor;
+    if (event.key === forward) this.#choose(Math.min(from + 1, words.length - 1));
+    else if (event.key === backward) this.#choose(Math.max(from - 1, 0));
+    else if (event.key === "Home") this.#choose(0);
+    else if (event.key === "End") this.#choose(words.length - 1);
+    else if (event.key === "Enter" && from >= 0) this.jump(words[from].start);
+    else return;
+    event.preventDefault();
+  }
+
+  #choose(index) {
+    this.#mark(this.#cursor, "chosen", false);
+    this.#mark(index, "chosen", true);
+    this.#cursor = index;
+  }
+
+  #mark(index, mark, on) {
+    this.#words[index]?.span.classList.toggle(mark, on);
+  }
+}

@@ -1,0 +1,214 @@
+// <voice-message>: one voice message to play and read. It stands alone: give it a `client` and a `message`.
+//
+//   const bubble = document.createElement("voice-message");
+//   bubble.client = new Client("https://voice.example.com", token);
+//   bubble.message = await bubble.client.get("/v1/messages/msg_…");
+//
+// It dispatches `change` (detail: the message) when what it shows has become newer than what it was given, and
+// `deleted`. Both bubble.
+
+import { Menu } from "./menu.js";
+import { h, icon, say, set } from "./dom.js";
+import { player } from "./player.js";
+import { Seekbar } from "./seekbar.js";
+import { Transcript } from "./transcript.js";
+import { sheet } from "./voice-style.js";
+import { notes, receipt, textState, voiceState } from "./states.js";
+import { clock, minutes, seconds } from "./words.js";
+
+export { Client } from "./client.js";
+
+const NEARLY_ALL_MS = 1_000;
+const OPUS = 'audio/ogg; codecs="opus"';
+const playsM4a = new Audio().canPlayType("audio/mp4") !== "";
+const playsOpus = new Audio().canPlayType(OPUS) !== "";
+
+export class VoiceMessage extends HTMLElement {
+  client = null;
+  #message = null;
+  #parts = null;
+
+  get message() {
+    return this.#message;
+  }
+
+  set message(message) {
+    this.#message = message;
+    if (!this.#parts) this.#build();
+    this.#show();
+  }
+
+  disconnectedCallback() {
+    player.release(this);
+  }
+
+  // What the player asks of a host.
+
+  get key() {
+    return this.#message.id;
+  }
+
+  get duration() {
+    return this.#message.voice.duration_ms ?? 0;
+  }
+
+  get track() {
+    return { title: `Voice message, ${minutes(this.duration)}`, artist: this.#message.sender_id };
+  }
+
+  source() {
+    const rendition = this.#rendition();
+    return rendition && { url: new URL(rendition.url, location.href).href, expires: Date.parse(rendition.expires_at) };
+  }
+
+  async renew() {
+    this.adopt(await this.client.get(`/v1/messages/${this.key}`));
+  }
+
+  playback() {
+    const { play, bar, time, speed, text } = this.#parts;
+    const on = player.isPlaying(this);
+    const position = player.position(this);
+    play.firstChild.replaceWith(icon(on ? "pause" : "play"));
+    set(play, "aria-label", `${on ? "Pause" : "Play"} voice message from ${this.#message.sender_id}, ${seconds(this.duration)}`);
+    set(this, "data-playing", on);
+    bar.move(position);
+    say(time, minutes(on || position > 0 ? position : this.duration));
+    say(speed, `${player.rate}×`);
+    set(speed, "aria-label", `Speed: ${player.rate} times`);
+    text.follow(player.has(this) && (on || position > 0) ? position : null);
+    if (on) text.prepare();
+  }
+
+  heard(position, toTheEnd) {
+    if (this.isMine) return;
+    const completed = toTheEnd || position > this.duration - NEARLY_ALL_MS;
+    this.markHeard(position, completed);
+  }
+
+  finished() {
+    this.playNext();
+  }
+
+  unplayable() {
+    this.#complain("This can't be played right now. Try again in a moment.");
+  }
+
+  playNext() {
+    const all = [...this.getRootNode().querySelectorAll("voice-message")];
+    const next = all.slice(all.indexOf(this) + 1).find((bubble) => bubble.isUnheard);
+    if (!next) return;
+    next.scrollIntoView({ block: "nearest" });
+    player.play(next, 0);
+  }
+
+  // What the page and the menu ask.
+
+  get isMine() {
+    return this.#message.sender_id === this.client.user;
+  }
+
+  get isUnheard() {
+    const { voice, receipts } = this.#message;
+    return voice.state === "ready" && !this.isMine && !receipts.played_by.includes(this.client.user);
+  }
+
+  adopt(message) {
+    this.message = message;
+    this.dispatchEvent(new CustomEvent("change", { detail: message, bubbles: true }));
+  }
+
+  async markHeard(position = 0, completed = true) {
+    const user = this.client.user;
+    if (completed && this.isUnheard) {
+      const receipts = { ...this.#message.receipts, played_by: [...this.#message.receipts.played_by, user] };
+      this.adopt({ ...this.#message, receipts });
+    }
+    const body = { position_ms: Math.round(position), completed };
+    await this.client.post(`/v1/messages/${this.key}/played`, body, { keepalive: true }).catch(() => null);
+  }
+
+  jump(ms) {
+    player.play(this, ms);
+  }
+
+  #complain(sentence) {
+    say(this.#parts.trouble, sentence);
+  }
+
+  #rendition() {
+    const { renditions } = this.#message.voice;
+    const wanted = playsM4a || !playsOpus ? "m4a" : "opus";
+    return renditions.find(({ format }) => format === wanted) ?? renditions[0] ?? null;
+  }
+
+  #build() {
+    const root = this.attachShadow({ mode: "open" });
+    root.adoptedStyleSheets = [sheet];
+    const toggle = () => {
+      this.#complain("");
+      player.toggle(this);
+    };
+    const bar = new Seekbar((ms) => player.seek(this, ms), toggle);
+    const text = new Transcript(
+      () => this.client.get(`/v1/messages/${this.key}/transcript?format=json`),
+      (ms) => this.jump(ms),
+    );
+    const parts = {
+      sender: h("span", { class: "sender", dir: "auto" }),
+      at: h("time"),
+      play: h("button", { type: "button", class: "play", onclick: toggle }, icon("play")),
+      bar,
+      time: h("span", { class: "clock" }),
+      speed: h("button", { type: "button", class: "speed", onclick: () => player.nextRate(this) }),
+      trouble: h("p", { class: "trouble", role: "status" }),
+      text,
+      state: h("div", { class: "state" }),
+      notes: h("span", { class: "notes" }),
+      receipt: h("span", { class: "receipt" }),
+      menu: new Menu(this),
+    };
+    this.#parts = parts;
+    const head = h("header", {}, parts.sender, h("span", { class: "fresh" }), parts.at, parts.menu.button);
+    parts.controls = h("div", { class: "controls" }, parts.play, bar.element, parts.time, parts.speed);
+    const foot = h("footer", {}, parts.notes, parts.receipt);
+    parts.article = h("article", {}, head, parts.controls, parts.state, text.text, parts.trouble, parts.menu.area, foot);
+    root.append(parts.article);
+  }
+
+  #show() {
+    const { parts, message } = { parts: this.#parts, message: this.#message };
+    const { voice } = message;
+    const ready = voice.state === "ready";
+    set(parts.article, "aria-label", `Voice message from ${message.sender_id}, ${clock(message.created_at)}`);
+    set(this, "data-mine", this.isMine);
+    set(this, "data-state", voice.state);
+    set(this, "data-unheard", this.isUnheard);
+    say(parts.sender, message.sender_id);
+    say(parts.at, clock(message.created_at));
+    set(parts.at, "datetime", message.created_at);
+    parts.play.disabled = !ready;
+    parts.controls.hidden = voice.state === "rejected" || voice.state === "failed";
+    parts.bar.show(voice.waveform, ready ? voice.duration_ms : null);
+    this.#showText(voice);
+    say(parts.receipt, receipt(message, this.client.user));
+    this.playback();
+  }
+
+  #showText({ state, error, transcript }) {
+    const { text, notes: line, state: place, menu } = this.#parts;
+    const written = transcript?.state === "completed" || Boolean(transcript?.corrected);
+    text.text.hidden = !written;
+    if (written) text.show(transcript);
+    const shown = written ? null : state === "ready" ? textState(transcript) : voiceState(state, error, this.isMine);
+    place.replaceChildren(...(shown ? [this.#stateLine(shown, menu)] : []));
+    line.replaceChildren(...(written ? notes(transcript) : []));
+  }
+
+  #stateLine({ sentence, tone, retry }, menu) {
+    const again = retry && h("button", { type: "button", class: "quiet", onclick: () => menu.transcribeAgain() }, "Try again");
+    return h("p", { class: tone }, tone === "bad" && icon("alert"), h("span", {}, sentence), again);
+  }
+}
+
+customElements.define("voice-message", VoiceMessage);
