@@ -14,6 +14,9 @@ from transcribe.settings import TranscribeSettings
 from transcribe.transcript import Segment, Transcript, Word
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from transcribe.check import ModelCheck
     from transcribe.decoding import Policy
 
 __all__ = [
@@ -28,6 +31,7 @@ __all__ = [
     "TranscribeSettings",
     "Transcript",
     "Word",
+    "check_model",
     "corrected",
     "fetch_model",
     "list_models",
@@ -46,3 +50,10 @@ def load_engine(settings: TranscribeSettings, *, policy: "Policy | None" = None)
     from transcribe.loading import load
 
     return load(settings, policy)
+
+
+def check_model(name: str, folder: "Path", settings: TranscribeSettings | None = None) -> "ModelCheck":
+    """Measure a model's contexts on the recordings in `folder`; `str()` of the answer is a table. Raises ModelError."""
+    from transcribe.check import check_model as check
+
+    return check(name, folder, settings)

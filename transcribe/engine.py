@@ -36,8 +36,8 @@ class FittedEngine:
         self._pool = ThreadPoolExecutor(2 * self.device.workers, thread_name_prefix="speech")
 
     def transcribe(self, clips: Sequence[Clip], between: Callable[[], None] = nothing) -> list[Outcome]:
-        prepared = list(self._pool.map(self._prepare, range(len(clips)), clips))
-        rows = [row for found in prepared if isinstance(found, list) for row in found]
+        prepared = self._prepared(clips)
+        rows = _rows(prepared)
         results: Results = {}
         while rows:
             rows = self._read(rows, results, between)
@@ -46,8 +46,15 @@ class FittedEngine:
             for index, found in enumerate(prepared)
         ]
 
+    def rows(self, clips: Sequence[Clip]) -> list[Row]:
+        """What would go through the model: every window of speech of every sound clip."""
+        return _rows(self._prepared(clips))
+
     def close(self) -> None:
         self._pool.shutdown()
+
+    def _prepared(self, clips: Sequence[Clip]) -> list[list[Row] | TranscribeError]:
+        return list(self._pool.map(self._prepare, range(len(clips)), clips))
 
     def _prepare(self, index: int, clip: Clip) -> list[Row] | TranscribeError:
         try:
@@ -108,6 +115,10 @@ class FittedEngine:
             return found
         spoken = sorted((result for result in found if result.text), key=lambda result: result.start_s)
         return assemble(spoken, self.model)
+
+
+def _rows(prepared: Sequence[list[Row] | TranscribeError]) -> list[Row]:
+    return [row for found in prepared if isinstance(found, list) for row in found]
 
 
 def assemble(spoken: Sequence[RowResult], model: str) -> Transcript:

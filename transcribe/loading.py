@@ -12,12 +12,12 @@ from transcribe.reader import Reader
 from transcribe.rows import Context
 from transcribe.settings import TranscribeSettings
 
-# micro was trained on every length: measured equal to full context. For weights that nobody measured, a floor of
-# 10 s keeps clear of the lengths at which some Whisper models loop; `earshot models check` tells whether to drop it.
+# micro was trained on every length, but on few sentences at a time. For weights that nobody measured, a floor of 10 s
+# keeps clear of the lengths at which some Whisper models loop; `earshot models check` tells whether to drop it.
 MICRO_CONTEXT = Context(tail_s=1.0, floor_s=0.0, longest_window_s=8.0)
 CAREFUL_CONTEXT = Context(tail_s=2.5, floor_s=10.0)
-FITTED_CONTEXT = Context(tail_s=2.5, floor_s=0.0)
-FULL_CONTEXT = Context(tail_s=0.0, floor_s=30.0, longest_window_s=28.0, full=True)
+# Where every window costs 30 s, they had better be long.
+LONGEST_FULL_WINDOW_S = 28.0
 
 
 def load(settings: TranscribeSettings, policy: Policy | None = None) -> FittedEngine:
@@ -32,13 +32,13 @@ def load(settings: TranscribeSettings, policy: Policy | None = None) -> FittedEn
 
 
 def choose_context(settings: TranscribeSettings, model: ResolvedModel) -> Context:
-    """The model's measured default, or what the settings say."""
+    """The model's default, or what the settings say."""
+    context = MICRO_CONTEXT if model.demo else CAREFUL_CONTEXT
     if settings.speech_context == "full":
-        return FULL_CONTEXT
-    if model.demo:
-        context = MICRO_CONTEXT
-    else:
-        context = FITTED_CONTEXT if settings.speech_context == "fitted" else CAREFUL_CONTEXT
+        longest = context.longest_window_s if model.demo else LONGEST_FULL_WINDOW_S
+        return replace(context, full=True, longest_window_s=longest)
+    if settings.speech_context == "fitted":
+        context = replace(context, floor_s=0.0)
     tail = context.tail_s if settings.speech_tail_s is None else settings.speech_tail_s
     floor = context.floor_s if settings.speech_floor_s is None else settings.speech_floor_s
     return replace(context, tail_s=tail, floor_s=floor)

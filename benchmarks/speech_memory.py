@@ -1,0 +1,31 @@
+"""Peak memory of a fresh process that loads a model and reads messages."""
+
+import multiprocessing
+import resource
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+
+from benchmarks.load import Message
+
+
+def peak_memory(side: str, model: str, messages: Sequence[Message]) -> float:
+    """Megabytes resident at most, without those of the messages themselves (a few MB)."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_run, args=(side, model, list(messages), sender))
+    process.start()
+    sender.close()
+    try:
+        return round(float(receiver.recv()), 1)
+    finally:
+        process.join()
+
+
+def _run(side: str, model: str, messages: list[Message], sender: Connection) -> None:
+    from benchmarks.speech_sides import EQUAL_WORK, engine_for, equal_faster_whisper, faster_whisper, ours
+
+    if side == "earshot":
+        ours(side, engine_for(model, policy=EQUAL_WORK)).run(messages)
+    else:
+        equal_faster_whisper(side, faster_whisper(model), 5).run(messages)
+    sender.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
