@@ -74,6 +74,8 @@ class Plan:
                 lambda: self._room("api", *listen),
                 lambda: all(_answers(local, self.ports.api, path) for path in ("/healthz", "/readyz")),
                 url=self.environment["EARSHOT_PUBLIC_URL"],
+                # It lets open requests end for 10 s.
+                patience_s=15.0,
             ),
             self._worker("media"),
             self._worker("speech"),

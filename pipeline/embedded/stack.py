@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
@@ -13,7 +14,7 @@ from typing import Self
 
 from pipeline.embedded.data_dir import DataDir, write_private
 from pipeline.embedded.environment import Ports, Replaced, for_rooms
-from pipeline.embedded.failures import PartFailed, StartCancelled
+from pipeline.embedded.failures import DataDirInUse, PartFailed, StartCancelled
 from pipeline.embedded.parts import Part, Plan, loopback_of
 from pipeline.embedded.ports import free_port, is_free
 from pipeline.embedded.supervisor import Supervisor
@@ -54,7 +55,10 @@ class Stack:
         self._model = model
         self._outside = dict(os.environ if environment is None else environment)
         self._stopping = Event()
+        # Waited for instead of joining the thread: a signal's exception out of join() marks the thread as ended.
+        self._ended = Event()
         self._info: Future[StackInfo] = Future()
+        self._failure: BaseException | None = None
         # One thread starts, watches and stops everything: parts die with the thread that started them.
         self._thread = Thread(target=self._live, name="embedded-stack", daemon=True)
 
@@ -80,13 +84,19 @@ class Stack:
     ) -> None:
         self._end()
 
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
+
     def wait(self) -> None:
-        """Returns when the stack has been told to stop and nothing of it runs."""
-        self._thread.join()
+        """Returns when the stack was told to stop and nothing of it runs; raises what ended it otherwise."""
+        self._ended.wait()
+        if self._failure:
+            raise self._failure
 
     def _end(self) -> None:
         self._stopping.set()
-        self.wait()
+        self._ended.wait()
 
     def _live(self) -> None:
         try:
@@ -94,8 +104,11 @@ class Stack:
                 self._start_and_watch()
         except BaseException as error:
             if self._info.done():
-                raise
-            self._info.set_exception(error)
+                self._failure = error
+            else:
+                self._info.set_exception(error)
+        finally:
+            self._ended.set()
 
     def _start_and_watch(self) -> None:
         plan = self._plan()
@@ -161,22 +174,27 @@ class Stack:
         )
 
 
-def run(data_dir: Path, host: str, port: int, model: str, ready: Callable[[StackInfo], None]) -> int:
-    """Runs the stack until Ctrl-C, SIGTERM or SIGHUP; calls `ready` once when everything answers.
+def run(data_dir: Path, host: str, port: int, model: str, ready: Callable[[StackInfo], bool | None]) -> int:
+    """Runs the stack until Ctrl-C, SIGTERM or SIGHUP, or until `ready` returns False; that is called when all answers.
 
-    Returns the exit status; raises PartFailed or DataDirInUse when it can't start. Only for the main thread, whose
-    signals it takes.
+    Returns the exit status: 0 when it was stopped, 1 when it could not start, which is said on stderr. Only for the
+    main thread, whose signals it takes: `ready` sees them as KeyboardInterrupt.
     """
     stack = Stack(data_dir, host, port, model)
 
     def stop(number: int, frame: FrameType | None) -> None:
-        stack.cancel()
+        if not stack.stopping:
+            stack.cancel()
+            raise KeyboardInterrupt
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
-        with suppress(StartCancelled), stack:
-            ready(stack.info)
-            stack.wait()
+        with suppress(KeyboardInterrupt, StartCancelled), stack:
+            if ready(stack.info) is not False:
+                stack.wait()
+    except (PartFailed, DataDirInUse) as error:
+        print(f"earshot: {error}", file=sys.stderr)
+        return 1
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -199,3 +199,19 @@ class TestAStack:
             assert "database system is shut down" in (data_dir / "logs" / "postgres.log").read_text()
         finally:
             again.close()
+
+    def test_stops_while_it_is_starting(self, data_dir: Path) -> None:
+        starting = Up(data_dir)
+        try:
+            wait_until(lambda: len(processes_of(data_dir)) > 1)
+            os.killpg(starting.process.pid, signal.SIGTERM)
+            assert starting.process.wait(60) == 0
+            assert nothing_runs(data_dir)
+        finally:
+            starting.close()
+
+    def test_says_why_it_can_not_start(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        done = subprocess.run([sys.executable, "-P", "-c", PROGRAM, tmp_path / "file"], capture_output=True, timeout=60)
+        assert done.returncode == 1
+        assert done.stderr.decode().startswith("earshot: the data folder")
