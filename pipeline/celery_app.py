@@ -6,14 +6,14 @@ A ring that is lost costs a few seconds (the reaper rings again), never a messag
 from collections.abc import Callable
 from typing import Any
 
+from amqp.exceptions import ChannelError
 from celery import Celery
 from kombu.entity import Queue as BrokerQueue
 
 from storage.jobs import Queue
 
 QUEUES: tuple[Queue, ...] = ("media", "speech")
-# A ring that waited this long is stale: whoever would hear it has claimed the job, or the reaper has rung again.
-_RING_EXPIRES_S = 60
+_ENOUGH_RINGS = 64
 _PUBLISH_TIMEOUT_S = 1
 
 
@@ -35,22 +35,36 @@ def create_celery(broker_url: str, drain: Callable[[Queue], None] | None = None)
         broker_transport_options={} if drain else _impatient(broker_url),
         broker_connection_timeout=_PUBLISH_TIMEOUT_S if drain is None else 4,
     )
-    for queue in QUEUES:
-        _register(app, queue, drain)
+    if drain is not None:
+        for queue in QUEUES:
+            _register(app, queue, drain)
     return app
 
 
-def ring(app: Celery, queue: str) -> None:
-    """Raises what the broker's client raises when it can't be reached within about a second."""
-    app.send_task(_task_name(queue), queue=queue, expires=_RING_EXPIRES_S, retry=False)
+def ring(app: Celery, queue: Queue) -> None:
+    """Raises what the broker's client raises when it can't be reached within about a second.
+
+    Where enough rings wait unheard, one more would only make the broker grow.
+    """
+    with app.producer_or_acquire() as producer:
+        if _waiting(producer.channel, queue) < _ENOUGH_RINGS:
+            app.send_task(_task_name(queue), queue=queue, retry=False, producer=producer)
 
 
-def _register(app: Celery, queue: Queue, drain: Callable[[Queue], None] | None) -> None:
+def _register(app: Celery, queue: Queue, drain: Callable[[Queue], None]) -> None:
     def task() -> None:
-        if drain is not None:
-            drain(queue)
+        drain(queue)
 
-    app.task(name=_task_name(queue), ignore_result=True)(task)
+    # Not shared: a process that both rings and works has two apps, and tasks of one must not enter the other.
+    app.task(name=_task_name(queue), shared=False, ignore_result=True)(task)
+
+
+def _waiting(channel: Any, queue: Queue) -> int:
+    try:
+        return int(channel.queue_declare(queue, passive=True).message_count)
+    except ChannelError:
+        # Redis forgets an empty queue. (RabbitMQ closes the channel; the next ring opens another.)
+        return 0
 
 
 def _task_name(queue: str) -> str:

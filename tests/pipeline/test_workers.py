@@ -1,0 +1,129 @@
+"""Worker and reaper as processes of their own, on a broker that forgets."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from pipeline.celery_app import QUEUES
+from pipeline.context import Context
+from pipeline.embedded.ports import free_port
+from pipeline.embedded.process import Process
+from pipeline.rings import Ringer
+from storage.messages import Message
+from tests.pipeline.conftest import Upload, sql
+from tests.stack import wait_until
+
+ROOT = Path(__file__).parent.parent.parent
+Start = Callable[..., Process]
+Read = Callable[[str], Message]
+
+
+@pytest.fixture
+def start(context: Context, tmp_path: Path) -> Iterator[Start]:
+    """Starts `earshot` with these arguments on the context's servers."""
+    storage, started = context.settings.storage, []
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("EARSHOT_", "AWS_"))},
+        "EARSHOT_DATABASE_URL": storage.database_url,
+        "EARSHOT_BROKER_URL": context.settings.pipeline.broker_url,
+        "EARSHOT_S3_ENDPOINT_URL": storage.s3_endpoint_url or "",
+        "EARSHOT_S3_BUCKET": storage.s3_bucket,
+        "AWS_ACCESS_KEY_ID": storage.s3_access_key or "",
+        "AWS_SECRET_ACCESS_KEY": storage.s3_secret_key.get_secret_value() if storage.s3_secret_key else "",
+        "EARSHOT_MODEL": "micro",
+        "EARSHOT_DEPLOYMENT": "local",
+        "EARSHOT_JAIL": "weak",
+        "EARSHOT_LEASE_S": "3",
+        "EARSHOT_REAPER_TICK_S": "0.5",
+    }
+
+    def run(*arguments: str, **settings: str) -> Process:
+        log = tmp_path / f"{len(started)}.log"
+        argv = [sys.executable, "-m", "pipeline", *arguments]
+        started.append(Process(argv, log=log, env={**environment, **settings}, cwd=ROOT))
+        return started[-1]
+
+    yield run
+    for process in started:
+        if process.exit_status() is None:
+            process.ask_to_stop()
+    for process in started:
+        process.end(patience_s=20)
+
+
+def transcribed(read: Read, message_id: str) -> Callable[[], bool]:
+    def done() -> bool:
+        voice = read(message_id).voice
+        return voice is not None and voice.transcript is not None and voice.transcript.state == "completed"
+
+    return done
+
+
+@pytest.fixture(autouse=True)
+def _quiet_broker(redis_url: str) -> None:
+    """The broker is shared: rings of another test must not be heard here."""
+    with redis.Redis.from_url(redis_url) as broker:
+        broker.flushall()
+
+
+def test_a_worker_hears_a_ring_and_takes_the_message_all_the_way(
+    context: Context, start: Start, upload: Upload, read: Read
+) -> None:
+    worker = start("worker", "--queues", "media,speech")
+    message_id = upload("late.ogg")
+    context.ringer.ring("media")
+    wait_until(transcribed(read, message_id), worker)
+    worker.ask_to_stop()
+    assert worker.wait(20) == 0
+
+
+def test_what_came_while_the_broker_forgot_everything_is_rung_for_by_the_reaper(
+    context: Context, start: Start, upload: Upload, read: Read, redis_url: str
+) -> None:
+    worker = start("worker", "--queues", "media,speech")
+    first = upload("late.ogg")
+    context.ringer.ring("media")
+    wait_until(transcribed(read, first), worker)
+    second = upload("answer.webm")
+    context.ringer.ring("media")
+    with redis.Redis.from_url(redis_url) as broker:
+        broker.flushall()
+    start("reaper")
+    wait_until(transcribed(read, second), worker)
+
+
+def test_a_killed_workers_job_is_done_by_the_next(context: Context, start: Start, upload: Upload, read: Read) -> None:
+    message_id = upload("meeting.m4a")
+    killed = start("worker", "--queues", "media")
+    wait_until(lambda: [row.state for row in sql(context, "SELECT state FROM jobs")] == ["running"], killed)
+    os.kill(killed.pid, signal.SIGKILL)
+    start("reaper")
+    worker = start("worker", "--queues", "media,speech")
+    wait_until(transcribed(read, message_id), worker)
+    assert [row.count for row in sql(context, "SELECT count(*) AS count FROM jobs WHERE state <> 'done'")] == [0]
+
+
+def test_a_worker_of_an_unknown_queue_says_which_there_are(start: Start) -> None:
+    worker = start("worker", "--queues", "media,post")
+    assert worker.wait(60) == 2
+    assert all(queue in worker.last_words() for queue in QUEUES)
+
+
+def test_a_missing_setting_is_named(start: Start) -> None:
+    worker = start("worker", EARSHOT_DATABASE_URL="")
+    assert worker.wait(60) == 1
+    assert "EARSHOT_DATABASE_URL" in worker.last_words()
+
+
+def test_ringing_never_waits_for_a_broker_that_is_away() -> None:
+    ringer = Ringer(f"redis://127.0.0.1:{free_port()}/0")
+    for _ in range(1000):
+        ringer.ring("media")
+    ringer.close(timeout_s=5)
+    with pytest.raises(Exception, match=r"refused|Error"):
+        ringer.ping()
