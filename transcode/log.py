@@ -8,13 +8,17 @@ _DECLARED = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+),", re.M)
 _AUDIO_STREAM = re.compile(r"^  Stream #0:\d+.*?: Audio: ", re.M)
 # Lines that begin with a bracket are ffmpeg's own: it indents what it quotes from a file.
 _DECODED_FORMAT = re.compile(r"^\[graph_-?\d+_in_0:\S+ @ \S+\] .*samplerate:(\d+) ", re.M)
+_MIXED = re.compile(r"^\[\S*aresample\S* @ \S+\] ch:(\d+) ", re.M)
 _COUNTS = re.compile(
     r"^\[in#(\d)/.*\]   Input stream #\d:\d+ \(audio\): (\d+) packets read [^;]*"
     r"(?:; (\d+) frames decoded; (\d+) decode errors \((\d+) samples\))?",
     re.M,
 )
 _SUMMARY = r"^\[ebur128@{name} @ \S+\] Summary:\s+Integrated loudness:\s+I:\s+(-?[\d.]+|-?inf|nan) LUFS"
-_UNSUPPORTED = re.compile(r"not on whitelist|Decoder \(codec \S+\) not found|Decoding requested, but no decoder", re.I)
+_UNSUPPORTED = re.compile(
+    r"not on whitelist|Decoder \(codec \S+\) not found|Decoding requested, but no decoder"
+    r"|Rematrix is needed between|Too many channels"
+)
 _OUT_OF_MEMORY = re.compile(r"Cannot allocate memory", re.I)
 _SILENCE_LUFS = -70.0
 
@@ -37,6 +41,7 @@ class DecodeLog:
     declared_s: float | None
     has_audio: bool
     rates: tuple[int, ...]
+    channels: int
     played: Counts
     unedited: Counts | None
     unsupported: bool
@@ -56,6 +61,7 @@ def read_log(text: str) -> DecodeLog:
         declared_s=_declared_s(text),
         has_audio=bool(_AUDIO_STREAM.search(text)),
         rates=tuple(int(rate) for rate in _DECODED_FORMAT.findall(text)),
+        channels=max(map(int, _MIXED.findall(text)), default=0),
         played=counts.get(0, Counts()),
         unedited=counts.get(1),
         unsupported=bool(_UNSUPPORTED.search(text)),

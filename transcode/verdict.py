@@ -8,6 +8,8 @@ from transcode.log import Counts, DecodeLog
 from transcode.settings import TranscodeSettings
 
 MIN_RATE, MAX_RATE = 8_000, 192_000
+# Above this there are arrangements whose mix leaves channels out; a voice could silently be lost.
+MAX_CHANNELS = 8
 # Encoders pad their last frame, so that a minute recorded is a little more than a minute decoded.
 _TOLERANCE_S = 0.25
 _TOLERANCE_SAMPLES = 4096
@@ -62,6 +64,8 @@ def _judge_process(finished: Finished, log: DecodeLog, played_s: float) -> None:
 def _judge_format(log: DecodeLog) -> None:
     if any(not MIN_RATE <= rate <= MAX_RATE for rate in log.rates):
         raise Rejected("unsupported_format", "The sample rate must be between 8 kHz and 192 kHz.")
+    if log.channels > MAX_CHANNELS:
+        raise Rejected("unsupported_format", f"Sound with more than {MAX_CHANNELS} channels cannot be played.")
 
 
 def _nothing_decoded(log: DecodeLog) -> Rejected:
@@ -69,7 +73,7 @@ def _nothing_decoded(log: DecodeLog) -> Rejected:
         return Rejected("no_audio", "The file has no sound in it.")
     if log.unsupported:
         return Rejected("unsupported_format", "The sound is in a format that we cannot play.")
-    if log.opened and log.played == Counts() and not log.declared_s:
+    if log.rates and log.played == Counts() and not log.declared_s:
         return Rejected("no_audio", "The file has no sound in it.")
     return Rejected("corrupt", "The recording is damaged and cannot be decoded.")
 

@@ -39,7 +39,8 @@ def write_wav(path: Path, samples: Samples, rate: int = 48_000, channels: int = 
 
 def tone(path: Path, seconds: float, level_dbfs: float = -20.0) -> Path:
     """A sine whose level pydub sets."""
-    Sine(440, sample_rate=16_000).to_audio_segment(duration=seconds * 1000, volume=level_dbfs).export(path, "wav")
+    sine = Sine(440, sample_rate=16_000).to_audio_segment(duration=seconds * 1000, volume=level_dbfs)
+    sine.export(path, "wav").close()
     return path
 
 
