@@ -74,8 +74,9 @@ class Verifier:
             raise unauthorized(f"the token is not valid: {error}") from error
 
     def _with_key_set(self, token: str) -> dict[str, Any]:
+        # The key itself fixes its kind of algorithm, so an RSA key never meets an ES256 signature.
         key = self._keys.get_signing_key_from_jwt(token)
-        return self._with_key(token, key=key.key, algorithms=["RS256", "ES256", "EdDSA"])
+        return self._with_key(token, key=key, algorithms=["RS256", "ES256", "EdDSA"])
 
     def _with_key(self, token: str, *, key: Any, algorithms: list[str]) -> dict[str, Any]:
         return jwt.decode(token, key, algorithms, **self._options)

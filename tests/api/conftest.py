@@ -63,7 +63,9 @@ class Server:
 
 @contextmanager
 def serving(make: Callable[[str, list[str]], tuple[FastAPI, Services]]) -> Iterator[Server]:
-    listener = socket.create_server(("127.0.0.1", 0))
+    # asyncio switches Nagle's delay off only for sockets that say they are TCP.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     rings: list[str] = []
     app, services = make(url, rings)
