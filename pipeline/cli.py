@@ -9,6 +9,9 @@ from pydantic import ValidationError
 
 from pipeline.commands import client, local, operate, serve
 from pipeline.commands.errors import UserError
+from storage.errors import StorageUnavailable
+from transcode import JailError
+from transcribe import ModelError
 
 app = typer.Typer(
     name="earshot",
@@ -40,11 +43,13 @@ def main() -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    # One line for each request is for servers that want it, not for the person at the terminal.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         app()
     except ValidationError as error:
         sys.exit(_explain(error))
-    except UserError as error:
+    except (UserError, ModelError, JailError, StorageUnavailable) as error:
         sys.exit(f"earshot: {error}")
 
 

@@ -11,7 +11,7 @@ from pipeline.rings import Ringer
 from pipeline.settings import Settings
 from storage.database import Database
 from storage.objects import ObjectStore
-from transcribe import Engine, load_engine
+from transcribe import Engine, load_engine, resolve_model
 
 
 @dataclass
@@ -28,7 +28,11 @@ class Context:
 
     @cached_property
     def engine(self) -> Engine:
-        return load_engine(self.settings.transcribe)
+        """Loaded at first use. Raises ModelError, also for the demo model in production."""
+        settings = self.settings.transcribe
+        allow_micro = settings.allow_micro or self.settings.pipeline.deployment == "local"
+        resolve_model(settings.model, allow_micro=allow_micro)
+        return load_engine(settings)
 
     def close(self) -> None:
         self.leases.close()
