@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.context import Context
 from pipeline.publishing import Artifact, publish
-from storage import transcripts
+from storage import threads, transcripts
 from storage.jobs import Job
 from storage.keys import object_key
 from storage.transcripts import SpeechResult, SpeechWork
@@ -60,7 +60,23 @@ def _clip(context: Context, work: SpeechWork) -> Clip:
         else:
             context.store.download(work.original_key, folder / "original")
             path = make_speech(folder / "original", folder, context.settings.transcode)
-        return load_clip(path, language=work.language)
+        return load_clip(path, language=work.language, prior=_prior(context, work), prompt=_names(context, work))
+
+
+def _prior(context: Context, work: SpeechWork) -> dict[str, float] | None:
+    """What is usually spoken in the thread; nobody needs it where the language was given."""
+    if work.language is not None:
+        return None
+    with context.database.transaction() as connection:
+        usual = transcripts.usual_languages(connection, work.thread_id)
+    return {language: float(count) for language, count in usual.items()} or None
+
+
+def _names(context: Context, work: SpeechWork) -> str | None:
+    if not context.settings.transcribe.prompt_names:
+        return None
+    with context.database.transaction() as connection:
+        return ", ".join(threads.members(connection, work.thread_id))
 
 
 def _transcribe(context: Context, prepared: Sequence[Prepared]) -> Sequence[Transcript | Exception]:

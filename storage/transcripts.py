@@ -57,6 +57,21 @@ def start(connection: Connection, transcript_id: str) -> SpeechWork | None:
     return None if row is None else SpeechWork(*row)
 
 
+def usual_languages(connection: Connection, thread_id: str, *, latest: int = 30) -> dict[str, int]:
+    """How often each language was spoken in the thread's latest transcribed messages."""
+    spoken = (
+        select(transcripts.c.language)
+        .join(voices, voices.c.transcript_id == transcripts.c.id)
+        .join(messages, messages.c.id == voices.c.message_id)
+        .where(messages.c.thread_id == thread_id, transcripts.c.state == "completed")
+        .order_by(messages.c.seq.desc())
+        .limit(latest)
+        .subquery()
+    )
+    rows = connection.execute(select(spoken.c.language, func.count()).group_by(spoken.c.language))
+    return {row[0]: row[1] for row in rows if row[0]}
+
+
 def finish(
     connection: Connection, job: jobs.Job, work: SpeechWork, result: SpeechResult, *, keep_speech: bool = True
 ) -> None:
