@@ -4,7 +4,6 @@ import os
 import secrets
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -13,11 +12,13 @@ from urllib.parse import quote
 
 import psycopg
 
+from pipeline.embedded import unprivileged
 from pipeline.embedded.failures import PartFailed
 from pipeline.embedded.process import Process
 
 USER = "earshot"
 _MAJOR = "18"
+_INITDB_S = 120.0
 # A small server: one API, a few workers, one person's machine.
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -71,7 +72,8 @@ def start(
     clear_stale_pid(folder)
     settings = {**_SETTINGS, "port": str(port), **(extra or {})}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    argv = [*unprivileged(), str(binaries() / "postgres"), "-D", str(folder), *options]
+    program = binaries() / "postgres"
+    argv = [*unprivileged.wrapper(program), str(program), "-D", str(folder), *options]
     # On SIGQUIT the server ends its own children at once, and recovers at the next start.
     return Process(argv, log=log, env=env, death_signal=signal.SIGQUIT)
 
@@ -104,23 +106,6 @@ def connect(port: int, password: str, database: str = "postgres") -> psycopg.Con
     )
 
 
-def unprivileged() -> list[str]:
-    """PostgreSQL refuses to run as root; in a user namespace root is an ordinary user who owns root's files."""
-    if os.geteuid() != 0:
-        return []
-    wrapper = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
-    try:
-        subprocess.run([*wrapper, "true"], check=True, capture_output=True, timeout=10)  # noqa: S603 - constant
-    except (OSError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stderr", b"") or str(error).encode()
-        raise PartFailed(
-            "PostgreSQL does not run as root, and this system gives root no user namespace"
-            f" ({said.decode(errors='replace').strip()}). Start Earshot as an ordinary user, allow user namespaces,"
-            " or set EARSHOT_DATABASE_URL to a PostgreSQL server of your own."
-        ) from error
-    return wrapper
-
-
 def clear_stale_pid(folder: Path, patience_s: float = 10) -> None:
     """After a crash: waits for the old server's end, and drops a pid file whose number now belongs to another program.
 
@@ -147,16 +132,19 @@ def _is_server_of(pid: int, folder: Path) -> bool:
 
 
 def _initdb(folder: Path, password_file: Path, log: Path, *, sync: bool) -> None:
-    argv = [str(binaries() / "initdb"), "-D", str(folder), "-U", USER, "--pwfile", str(password_file)]
+    program = binaries() / "initdb"
+    argv = [str(program), "-D", str(folder), "-U", USER, "--pwfile", str(password_file)]
     # Code-point order and full Unicode character classes on every machine, whatever locales it has.
     argv += ["-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--locale-provider=builtin"]
     argv += ["--builtin-locale=C.UTF-8", "--no-instructions"]
     argv += [] if sync else ["--no-sync"]
-    with log.open("ab") as output:
-        command = [*unprivileged(), *argv]
-        made = subprocess.run(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, timeout=120)  # noqa: S603 - ours
-    if made.returncode:
-        raise PartFailed(f"initdb failed; see {log}")
+    process = Process([*unprivileged.wrapper(program), *argv], log=log, env={"PATH": os.environ["PATH"]})
+    try:
+        status = process.wait(_INITDB_S)
+    finally:
+        process.end(0)
+    if status:
+        raise PartFailed(f"initdb failed:\n{process.last_words()}")
 
 
 def _refuse_other_major(folder: Path) -> None:

@@ -12,7 +12,7 @@ from threading import Event, Thread
 
 import pytest
 
-from pipeline.embedded import PartFailed, Stack, StartCancelled, broker, postgres, s3, undertaker
+from pipeline.embedded import PartFailed, Stack, StartCancelled, broker, postgres, s3, undertaker, unprivileged
 from pipeline.embedded.data_dir import Credentials, DataDir
 from pipeline.embedded.environment import Ports, Replaced, for_rooms, for_servers
 from pipeline.embedded.parts import Part
@@ -172,13 +172,28 @@ class TestServers:
         with pytest.raises(PartFailed, match="PostgreSQL 16"):
             postgres.create_cluster(data.postgres, "secret", data.log("postgres"))
 
-    def test_postgres_says_what_to_do_when_root_gets_no_namespace(
-        self, data: DataDir, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_postgres_says_what_to_do_when_root_gets_no_namespace(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "geteuid", lambda: 0)
         monkeypatch.setenv("PATH", "/nowhere")
         with pytest.raises(PartFailed, match="EARSHOT_DATABASE_URL"):
-            postgres.unprivileged()
+            unprivileged.wrapper(Path("/bin/true"))
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives away its identity")
+    def test_postgres_of_root_runs_as_somebody_else(self, tmp_path: Path) -> None:
+        script = tmp_path / "whoami"
+        script.write_text("#!/bin/sh\nid -u\n")
+        script.chmod(0o700)
+        told = subprocess.run([*unprivileged.wrapper(script), script], capture_output=True, check=True)
+        assert int(told.stdout) != 0
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become others")
+    def test_postgres_runs_for_a_user_without_a_name(self, data: DataDir, monkeypatch: pytest.MonkeyPatch) -> None:
+        def nobody_knows(uid: int) -> None:
+            raise KeyError(uid)
+
+        monkeypatch.setattr("pwd.getpwuid", nobody_knows)
+        monkeypatch.setattr(os, "geteuid", lambda: 12345)
+        assert unprivileged.wrapper(Path("/bin/true"))[0] == "unshare"
 
     def test_redis_starts_over_a_truncated_file(self, data: DataDir) -> None:
         port, log, env = free_port(), data.log("redis"), for_servers(data)
