@@ -6,13 +6,12 @@ A ring that is lost costs a few seconds (the reaper rings again), never a messag
 from collections.abc import Callable
 from typing import Any
 
-from amqp.exceptions import ChannelError
 from celery import Celery
 from kombu.entity import Queue as BrokerQueue
+from kombu.exceptions import ChannelError
 
-from storage.jobs import Queue
+from storage.jobs import QUEUES, Queue
 
-QUEUES: tuple[Queue, ...] = ("media", "speech")
 _ENOUGH_RINGS = 64
 _PUBLISH_TIMEOUT_S = 1
 
@@ -21,9 +20,7 @@ def create_celery(broker_url: str, drain: Callable[[Queue], None] | None = None)
     """Without `drain`, an app that only rings: every step of it gives up after a second."""
     app = Celery("earshot", broker=broker_url, set_as_current=False)
     app.conf.update(
-        task_queues=[
-            BrokerQueue(name, routing_key=name, queue_arguments=_queue_arguments(broker_url)) for name in QUEUES
-        ],
+        task_queues=_queues(broker_url),
         task_ignore_result=True,
         task_create_missing_queues=False,
         worker_prefetch_multiplier=1,
@@ -71,8 +68,12 @@ def _task_name(queue: str) -> str:
     return f"earshot.{queue}"
 
 
-def _queue_arguments(broker_url: str) -> dict[str, Any]:
-    return {"x-queue-type": "quorum"} if broker_url.startswith("amqp") else {}
+def _queues(broker_url: str) -> list[BrokerQueue]:
+    arguments = {"x-queue-type": "quorum"} if broker_url.startswith("amqp") else {}
+    return [
+        BrokerQueue(name, routing_key=name, queue_arguments=arguments)  # type: ignore[no-untyped-call]
+        for name in QUEUES
+    ]
 
 
 def _impatient(broker_url: str) -> dict[str, Any]:

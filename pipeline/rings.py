@@ -4,6 +4,7 @@ import logging
 import threading
 
 from pipeline import celery_app
+from storage.jobs import Queue
 
 log = logging.getLogger(__name__)
 # Rings closer together than this are one ring: whoever heard the first claims what the second was about.
@@ -18,11 +19,11 @@ class Ringer:
     def __init__(self, broker_url: str) -> None:
         self._app = celery_app.create_celery(broker_url)
         self._changed = threading.Condition()
-        self._wanted: set[str] = set()
+        self._wanted: set[Queue] = set()
         self._closing = False
         self._thread: threading.Thread | None = None
 
-    def ring(self, queue: str) -> None:
+    def ring(self, queue: Queue) -> None:
         with self._changed:
             self._wanted.add(queue)
             if self._thread is None:
@@ -51,13 +52,13 @@ class Ringer:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing, _SPACING_S)
 
-    def _next(self) -> set[str] | None:
+    def _next(self) -> set[Queue] | None:
         with self._changed:
             self._changed.wait_for(lambda: self._wanted or self._closing)
             wanted, self._wanted = self._wanted, set()
             return wanted or None
 
-    def _ring_once(self, queue: str) -> None:
+    def _ring_once(self, queue: Queue) -> None:
         try:
             celery_app.ring(self._app, queue)
         except Exception as error:

@@ -9,13 +9,13 @@ from celery.signals import worker_ready, worker_shutting_down
 from pipeline.celery_app import create_celery
 from pipeline.context import Context, assemble
 from pipeline.draining import Drain
-from storage.jobs import Lane
+from storage.jobs import Lane, Queue
 from transcode import jail_report
 
 log = logging.getLogger(__name__)
 
 
-def run(queues: Sequence[str], lane: Lane | None = None) -> int:
+def run(queues: Sequence[Queue], lane: Lane | None = None) -> int:
     """Works until it is told to stop, then finishes what it has in hand; returns the exit status."""
     context = assemble()
     if "media" in queues:
@@ -43,7 +43,7 @@ def run(queues: Sequence[str], lane: Lane | None = None) -> int:
     return int(worker.exitcode or 0)
 
 
-def _threads(context: Context, queues: Sequence[str]) -> int:
+def _threads(context: Context, queues: Sequence[Queue]) -> int:
     # One more than the slots, so that a ring is never stuck behind those at work.
     return (context.settings.pipeline.media_slots if "media" in queues else 0) + ("speech" in queues) + 1
 
@@ -55,7 +55,7 @@ def _stop_with(context: Context) -> Any:
     return stop
 
 
-def _start_with(context: Context, queues: Sequence[str]) -> Any:
+def _start_with(context: Context, queues: Sequence[Queue]) -> Any:
     def start(**_: object) -> None:
         # What came while nobody listened has rung in vain.
         for queue in queues:

@@ -17,6 +17,7 @@ from storage.ids import new_id
 from storage.tables import NOW, jobs, messages
 
 Queue = Literal["media", "speech"]
+QUEUES: tuple[Queue, ...] = ("media", "speech")
 MAX_FAILURES = 5
 _BACKOFF_CAP_S = 60
 
@@ -31,7 +32,7 @@ class Lane(IntEnum):
 @dataclass(frozen=True)
 class Job:
     id: str
-    queue: str
+    queue: Queue
     lane: int
     message_id: str
     transcript_id: str | None
@@ -46,7 +47,7 @@ class DeadJob:
     """A job given up; its message's voice or transcript is to be marked as failed."""
 
     id: str
-    queue: str
+    queue: Queue
     message_id: str
     transcript_id: str | None
 
@@ -207,18 +208,17 @@ def _bury(connection: Connection, ids: Sequence[str]) -> list[DeadJob]:
     return [DeadJob(row.id, row.queue, row.message_id, row.transcript_id) for row in rows]
 
 
-def due_queues(connection: Connection) -> list[str]:
+def due_queues(connection: Connection) -> list[Queue]:
     """The queues that have something to claim now: each deserves a ring."""
-    due = [
+    return [
         queue
-        for queue in ("media", "speech")
+        for queue in QUEUES
         if connection.execute(
             select(jobs.c.id)
             .where(jobs.c.queue == queue, jobs.c.state == "queued", jobs.c.run_after <= func.now())
             .limit(1)
         ).first()
     ]
-    return due
 
 
 def cancel_for_message(connection: Connection, message_id: str) -> None:

@@ -41,12 +41,11 @@ def worker(
 ) -> None:
     """Work on jobs until told to stop."""
     from pipeline import worker as worker_process
-    from pipeline.celery_app import QUEUES
-    from storage.jobs import Lane
+    from storage.jobs import QUEUES, Lane
 
-    chosen = [name.strip() for name in queues.split(",") if name.strip()]
-    unknown = sorted(set(chosen) - set(QUEUES))
-    if unknown or not chosen:
+    named = {name.strip() for name in queues.split(",") if name.strip()}
+    chosen = [queue for queue in QUEUES if queue in named]
+    if named - set(QUEUES) or not chosen:
         raise typer.BadParameter(f"the queues are {' and '.join(QUEUES)}", param_hint="--queues")
     lanes = {LaneChoice.live: Lane.LIVE, LaneChoice.batch: Lane.BATCH, LaneChoice.both: None}
     sys.exit(worker_process.run(chosen, lanes[lane]))

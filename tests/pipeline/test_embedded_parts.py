@@ -269,6 +269,7 @@ class TestEnvironment:
             "EARSHOT_PUBLIC_URL": "http://127.0.0.1:8300",
             "EARSHOT_RATE_LIMITS": "off",
             "EARSHOT_DEPLOYMENT": "local",
+            "EARSHOT_JAIL": "weak",
             "EARSHOT_MODEL": "auto",
             "NO_PROXY": "127.0.0.1,localhost",
             "no_proxy": "127.0.0.1,localhost",

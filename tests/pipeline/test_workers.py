@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from pipeline.celery_app import QUEUES
 from pipeline.context import Context
 from pipeline.embedded.ports import free_port
 from pipeline.embedded.process import Process
 from pipeline.rings import Ringer
+from storage.jobs import QUEUES
 from storage.messages import Message
 from tests.pipeline.conftest import Upload, sql
 from tests.stack import wait_until
