@@ -14,7 +14,10 @@ export class Live extends EventTarget {
   #known = new Map();
   #timer = 0;
   #failures = 0;
+  #round = 0;
   #asking = false;
+  #soon = false;
+  #stopped = false;
 
   constructor(client) {
     super();
@@ -32,48 +35,49 @@ export class Live extends EventTarget {
 
   /** Tells what the page shows, so that only news are dispatched. */
   know(message) {
-    this.#known.set(message.id, { print: print(message), unsettled: isUnsettled(message) });
+    this.#known.set(message.id, { print: print(message), unsettled: isUnsettled(message), round: this.#round });
   }
 
   /** Asks soon. */
   nudge() {
-    clearTimeout(this.#timer);
-    if (!document.hidden) this.#timer = setTimeout(() => this.#ask(), 0);
+    this.#soon = true;
+    if (!this.#asking) this.#schedule();
   }
 
   stop() {
     clearTimeout(this.#timer);
-    this.#asking = true;
+    this.#stopped = true;
   }
 
   async #ask() {
-    if (this.#asking) return;
     this.#asking = true;
+    this.#soon = false;
     try {
       await this.#look();
       this.#failures = 0;
       this.#dispatch("online", true);
     } catch (problem) {
-      if (problem.code === undefined) throw problem;
       this.#failures += 1;
       this.#dispatch("online", false);
+      if (problem.code === undefined) throw problem;
     } finally {
       this.#asking = false;
+      if (!this.#stopped) this.#schedule();
     }
-    this.#again();
   }
 
-  #again() {
+  #schedule() {
     clearTimeout(this.#timer);
     if (document.hidden) return;
     const unsettled = [...this.#known.values()].some((known) => known.unsettled);
     const calm = unsettled ? QUICK_MS : SLOW_MS;
-    const patience = this.#failures ? Math.min(SLOW_MS * 2 ** (this.#failures - 1), MOST_PATIENCE_MS) : calm;
+    const patience = this.#soon ? 0 : this.#failures ? Math.min(SLOW_MS * 2 ** (this.#failures - 1), MOST_PATIENCE_MS) : calm;
     this.#timer = setTimeout(() => this.#ask(), patience);
   }
 
   async #look() {
     const thread = this.#thread;
+    this.#round += 1;
     const { items } = await this.#client.get("/v1/threads?limit=100");
     this.#dispatch("threads", items);
     if (!thread || thread !== this.#thread) return;
@@ -84,12 +88,12 @@ export class Live extends EventTarget {
     await this.#lookOlder(new Set(page.items.map(({ id }) => id)));
   }
 
-  /** What should be among the newest and is not has been deleted. */
+  /** What should be among the newest and is not has been deleted; what was sent meanwhile is too new for the answer. */
   #missing({ items, next_cursor: more }) {
     const present = new Set(items.map(({ id }) => id));
     const oldest = more ? items.at(-1).id : "";
-    for (const id of [...this.#known.keys()]) {
-      if (id >= oldest && !present.has(id)) this.#forget(id);
+    for (const [id, { round }] of [...this.#known]) {
+      if (id >= oldest && !present.has(id) && round < this.#round) this.#forget(id);
     }
   }
 

@@ -158,7 +158,7 @@ function textRow(client) {
     update(message) {
       row.message = message;
       if (!bubble.isConnected) frame(row.item, message, client, bubble);
-      say(sender, message.sender_id);
+      say(sender, message.sender_id === client.user ? "You" : message.sender_id);
       say(at, clock(message.created_at));
       set(at, "datetime", message.created_at);
       say(text, message.text);

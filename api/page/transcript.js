@@ -43,7 +43,7 @@ export class Transcript {
     const identity = this.#shown;
     try {
       const full = await (this.#loading = this.load());
-      if (this.#shown === identity) this.#spread(full.segments.flatMap((segment) => segment.words));
+      if (this.#shown === identity) this.#spread(full.text, full.segments.flatMap((segment) => segment.words));
     } catch {
       if (this.#shown === identity) this.#loading = null;
     }
@@ -58,16 +58,18 @@ export class Transcript {
     this.#current = index;
   }
 
-  #spread(words) {
+  #spread(text, words) {
     if (!words.length) return;
-    const spans = words.map((word) => {
-      const span = h("span", { class: word.probability < UNSURE ? "word unsure" : "word" }, word.text.trim());
-      if (word.probability < UNSURE) span.title = `Not sure of this word (${Math.round(word.probability * 100)} %)`;
-      return span;
+    const spans = words.map(wordSpan);
+    // What stands between two words is kept as it is: some languages write no spaces.
+    let end = 0;
+    const pieces = words.flatMap((word, index) => {
+      const found = text.indexOf(word.text.trim(), end);
+      const gap = found < 0 ? " " : text.slice(end, found);
+      end = found < 0 ? end : found + word.text.trim().length;
+      return [gap, spans[index]];
     });
-    // Languages without spaces between words must not get them.
-    const spaced = /\s/.test(words.map((word) => word.text).join("").trim());
-    this.text.replaceChildren(...spans.flatMap((span, index) => (index && spaced ? [" ", span] : [span])));
+    this.text.replaceChildren(...pieces, text.slice(end));
     this.#words = words.map((word, index) => ({ start: word.start_ms, span: spans[index] }));
   }
 
@@ -114,4 +116,10 @@ export class Transcript {
   #mark(index, mark, on) {
     this.#words[index]?.span.classList.toggle(mark, on);
   }
+}
+
+function wordSpan({ text, probability }) {
+  const unsure = probability < UNSURE;
+  const title = unsure && `Not sure of this word (${Math.round(probability * 100)} %)`;
+  return h("span", { class: unsure ? "word unsure" : "word", title }, text.trim());
 }

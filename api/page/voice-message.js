@@ -184,7 +184,7 @@ export class VoiceMessage extends HTMLElement {
     set(this, "data-mine", this.isMine);
     set(this, "data-state", voice.state);
     set(this, "data-unheard", this.isUnheard);
-    say(parts.sender, message.sender_id);
+    say(parts.sender, this.isMine ? "You" : message.sender_id);
     say(parts.at, clock(message.created_at));
     set(parts.at, "datetime", message.created_at);
     parts.play.disabled = !ready;

@@ -50,7 +50,8 @@ button:disabled { cursor: default; opacity: 0.45; }
 .wave:focus-visible::after, :host([data-playing]) .wave::after { opacity: 1; }
 .wave[aria-disabled] { cursor: default; }
 .clock { min-width: 2.25rem; text-align: end; font-size: 0.8125rem; color: var(--dim); }
-.speed { flex: none; min-width: 2.875rem; height: 1.625rem; padding: 0 0.375rem; font-size: 0.8125rem; font-weight: 600; border: 1px solid var(--line); border-radius: 0.8125rem; }
+.speed { flex: none; min-width: 2.875rem; height: 1.625rem; padding: 0 0.375rem; font-size: 0.8125rem; font-weight: 600; color: var(--dim); border-radius: 0.8125rem; }
+:host([data-playing]) .speed, .speed:hover { color: var(--ink); background: light-dark(#0000000d, #ffffff18); }
 .text { margin: 0.5rem 0 0; border-radius: 0.25rem; overflow-wrap: anywhere; text-wrap: pretty; }
 .text:focus-visible { outline-offset: 3px; }
 .word { cursor: pointer; border-radius: 0.25rem; box-decoration-break: clone; -webkit-box-decoration-break: clone; }
