@@ -104,7 +104,8 @@ def equal_faster_whisper(
             "condition_on_previous_text": False,
             "without_timestamps": True,
             "suppress_tokens": [-1, END_OF_TEXT],
-            "max_new_tokens": max(1, round(TOKENS_PER_SECOND * message.seconds / windows)),
+            # CTranslate2 halves prompt and new tokens together; a prompt has four tokens here.
+            "max_new_tokens": max(1, 2 * round(TOKENS_PER_SECOND * message.seconds / windows) - 4),
         }
 
     side = Side(name, run)
@@ -133,7 +134,7 @@ class BareCTranslate2:
         encoded = [np.array(model.encode(_view(stacked([row], frames)), to_cpu=True))[0] for row in rows]
         prompts = [[START, ENGLISH, TRANSCRIBE, NO_TIMESTAMPS]] * len(rows)
         model.generate(
-            _view(np.stack(encoded)), prompts, beam_size=1, max_length=4 + cap, suppress_tokens=[END_OF_TEXT]
+            _view(np.stack(encoded)), prompts, beam_size=1, max_length=2 * cap, suppress_tokens=[END_OF_TEXT]
         )
         self.work.encodes += len(rows)
         self.work.encoded_s += len(rows) * frames / FRAMES_PER_SECOND

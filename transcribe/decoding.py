@@ -26,7 +26,7 @@ class Policy:
     temperatures: tuple[float, ...] = (0.4, 0.8)
     # Fewer tokens than this for the speech there is: look where the text ends, and read on behind it.
     read_on: bool = True
-    sparse_tokens_per_second: float = 2.5
+    sparse_tokens_per_second: float = 2.0
     tokens_per_second: float = TOKENS_PER_SECOND
     spare_tokens: int = SPARE_TOKENS
     suppress_end: bool = False
@@ -39,9 +39,10 @@ class Policy:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the model read in one row. `tokens` are text tokens only."""
+    """What the model read in one row. `tokens` are text tokens only, of the `generated` ones."""
 
     tokens: tuple[int, ...]
+    generated: int
     text: str
     avg_logprob: float
     no_speech: float
@@ -78,12 +79,14 @@ def generate(
     temperature: float = 0.0,
 ) -> list[Reading]:
     """One reading per row. All prompts have one length: the model wants its start token at one index."""
+    # The model halves max_length, or takes off the prompt where that leaves less.
+    longest = max(2 * cap, len(prompts[0]) + cap)
     sampling = {"sampling_topk": 0, "sampling_temperature": temperature} if temperature else {}
     results = model.generate(
         encoded,
         [list(prompt) for prompt in prompts],
         beam_size=1,
-        max_length=min(MAX_LENGTH, len(prompts[0]) + cap),
+        max_length=min(MAX_LENGTH, longest),
         return_scores=True,
         return_no_speech_prob=True,
         suppress_tokens=list(suppressed),
@@ -102,4 +105,6 @@ def _reading(result: Any, tokenizer: Any, cap: int) -> Reading:
     tokens = tuple(token for token in ids if token < tokenizer.eot)
     # The score is the mean over the tokens; the end token takes part in faster-whisper's average too.
     average = result.scores[0] * len(ids) / (len(ids) + 1)
-    return Reading(tokens, tokenizer.decode(list(tokens)).strip(), average, result.no_speech_prob, len(ids) >= cap)
+    return Reading(
+        tokens, len(ids), tokenizer.decode(list(tokens)).strip(), average, result.no_speech_prob, len(ids) >= cap
+    )

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from transcribe.errors import ModelError
 from transcribe.settings import TranscribeSettings
 
-# Decoding gains a lot from company (the weights are read once for all rows), encoding on a CPU gains nothing: its
-# rows leave the cache. So a CPU encodes row by row and decodes together. The seconds keep one call of the model
-# under half a second with `base` on one core, which is what a live message may have to wait for.
+# Decoding gains a lot from company (the weights are read once for all rows). Encoding and aligning gain nothing on a
+# CPU, and an alignment with padded company differs in its last digits: there they are done row by row. The seconds
+# keep one call of the model under half a second with `base` on one core: so long a live message may have to wait.
 CPU_ROWS, CPU_SECONDS = 12, 40.0
 GPU_ROWS, GPU_SECONDS = 64, 960.0
 
@@ -15,7 +15,7 @@ GPU_ROWS, GPU_SECONDS = 64, 960.0
 class Device:
     """Where and how the model computes: `workers` groups at a time, each with `threads` threads.
 
-    A group has at most `rows` rows and `seconds` of context, and is encoded `encode_together` rows at a time.
+    A group has at most `rows` rows and `seconds` of context, and is encoded and aligned `together` rows at a time.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Device:
     threads: int
     rows: int
     seconds: float
-    encode_together: int
+    together: int
 
 
 def choose_device(settings: TranscribeSettings) -> Device:

@@ -87,7 +87,7 @@ class FittedEngine:
         while waiting or running:
             while waiting and len(running) < self.device.workers:
                 # Long groups first: the workers then finish at about the same time.
-                running.add(self._pool.submit(self._read_group, waiting.pop()))
+                running.add(self._pool.submit(self.read_group, waiting.pop()))
             done, running = wait(running, TURN_S, FIRST_COMPLETED)
             for clip, result in (found for future in done for found in future.result()):
                 _collect(results, clip, result)
@@ -99,7 +99,7 @@ class FittedEngine:
     def _fitted(self, row: Row) -> Row:
         return replace(row, frames=self.context.frames(row.speech_frames, row.mel.shape[0]))
 
-    def _read_group(self, rows: list[Row]) -> list[tuple[int, RowResult | TranscribeError]]:
+    def read_group(self, rows: list[Row]) -> list[tuple[int, RowResult | TranscribeError]]:
         try:
             return [(result.clip, result) for result in self.reader.read(rows)]
         except (RuntimeError, ValueError) as error:
@@ -107,7 +107,7 @@ class FittedEngine:
                 return [
                     (rows[0].clip, TranscribeError("engine_failed", f"the model failed on this recording: {error}"))
                 ]
-            return [found for row in rows for found in self._read_group([row])]
+            return [found for row in rows for found in self.read_group([row])]
 
     def _assembled(self, index: int, results: Results) -> Outcome:
         found = results.get(index, [])
@@ -126,7 +126,9 @@ def assemble(spoken: Sequence[RowResult], model: str) -> Transcript:
     if not spoken:
         return no_speech(model)
     language = _main_language(spoken)
-    probabilities = [r.language_probability for r in spoken if r.language == language and r.language_probability]
+    probabilities = [
+        r.language_probability for r in spoken if r.language == language and r.language_probability is not None
+    ]
     tokens = sum(result.tokens + 1 for result in spoken)
     return Transcript(
         "completed",

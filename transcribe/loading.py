@@ -26,7 +26,7 @@ def load(settings: TranscribeSettings, policy: Policy | None = None) -> FittedEn
     device = choose_device(settings)
     whisper = _load(resolved, device)
     _check_languages(settings, whisper.supported_languages)
-    reader = Reader(whisper, policy or Policy(), settings.languages, settings.word_timestamps, device.encode_together)
+    reader = Reader(whisper, policy or Policy(), settings.languages, settings.word_timestamps, device.together)
     context = choose_context(settings, resolved)
     return FittedEngine(resolved.name, reader, context, device, settings.usual_language, settings.hotwords)
 

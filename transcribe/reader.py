@@ -1,9 +1,9 @@
 """One row group through the model: encode once, detect languages, decode, retry what failed, align."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import ctranslate2
 import numpy as np
@@ -18,6 +18,7 @@ from transcribe.rows import Row, RowResult, stacked
 from transcribe.transcript import Segment
 from transcribe.words import align_rows, milliseconds, placed, sentences
 
+T = TypeVar("T")
 Encoded = npt.NDArray[np.floating[Any]]
 
 
@@ -41,7 +42,7 @@ class Reader:
     policy: Policy
     languages: tuple[str, ...]
     word_timestamps: bool
-    encode_together: int
+    together: int
     work: Work = field(default_factory=Work)
 
     def __post_init__(self) -> None:
@@ -71,8 +72,7 @@ class Reader:
     def _encode(self, rows: Sequence[Row], frames: int) -> list[Encoded]:
         """One (positions, width) array per row, on the host: rows are regrouped for each later step."""
         encoded: list[Encoded] = []
-        for first in range(0, len(rows), self.encode_together):
-            part = rows[first : first + self.encode_together]
+        for part in self._parts(rows):
             view = self.model.encode(ctranslate2.StorageView.from_array(stacked(part, frames)), to_cpu=True)
             encoded += list(np.array(view))
             self.work.encodes += 1
@@ -115,7 +115,7 @@ class Reader:
             temperature=temperature,
         )
         self.work.decodes += 1
-        self.work.tokens += sum(len(reading.tokens) for reading in readings)
+        self.work.tokens += sum(reading.generated for reading in readings)
         return readings
 
     def _needs_retry(self, row: Row, reading: Reading) -> bool:
@@ -153,24 +153,28 @@ class Reader:
         for slot, reading in enumerate(readings):
             if slot not in skip and self._wants_words(rows[slot], reading):
                 by_language[languages[slot].code].append(slot)
-        for code, slots in by_language.items():
-            self.work.aligns += 1
-            words = align_rows(
-                self.model,
-                _view([encoded[slot] for slot in slots]),
-                self._tokenizers[code],
-                [readings[slot].tokens for slot in slots],
-                [rows[slot].speech_frames for slot in slots],
-            )
-            for slot, found in zip(slots, words, strict=True):
-                timed[slot] = found
+        for code, alike in by_language.items():
+            for slots in self._parts(alike):
+                words = align_rows(
+                    self.model,
+                    _view([encoded[slot] for slot in slots]),
+                    self._tokenizers[code],
+                    [readings[slot].tokens for slot in slots],
+                    [rows[slot].speech_frames for slot in slots],
+                )
+                self.work.aligns += 1
+                for slot, found in zip(slots, words, strict=True):
+                    timed[slot] = found
         return timed
+
+    def _parts(self, items: Sequence[T]) -> Iterator[Sequence[T]]:
+        """As many at a time as the device encodes or aligns best."""
+        return (items[first : first + self.together] for first in range(0, len(items), self.together))
 
     def _wants_words(self, row: Row, reading: Reading) -> bool:
         """For their times, or to see where a text ends that is short for so much speech."""
-        return bool(reading.tokens) and (
-            self.word_timestamps or len(reading.tokens) < self.policy.sparse_tokens_per_second * row.voiced_s
-        )
+        sparse = len(reading.tokens) < self.policy.sparse_tokens_per_second * row.voiced_s
+        return bool(reading.tokens) and (self.word_timestamps or (self.policy.read_on and sparse))
 
     def _result(self, row: Row, language: Language, reading: Reading, timed: list[Any]) -> RowResult:
         text = "" if self._worthless(row, reading) else reading.text

@@ -1,0 +1,54 @@
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from faster_whisper import decode_audio
+
+from transcribe import Clip
+from transcribe.clip import SAMPLE_RATE, Samples
+
+SAMPLES = Path(__file__).parents[2] / "pipeline" / "samples"
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    name: str
+    samples: Samples
+    language: str
+    text: str
+
+    @property
+    def clip(self) -> Clip:
+        return Clip(self.samples)
+
+
+@cache
+def recordings() -> list[Recording]:
+    """The project's spoken sample recordings."""
+    listed = json.loads((SAMPLES / "samples.json").read_text("utf-8"))
+    return [
+        Recording(item["file"], decode_audio(str(SAMPLES / item["file"])), item["language"], item["text"])
+        for item in listed
+        if item["text"]
+    ]
+
+
+def joined(seconds: float) -> tuple[Samples, list[str]]:
+    """English recordings one after the other with pauses, and what they say."""
+    pause = np.zeros(SAMPLE_RATE // 2, np.float32)
+    parts: list[Samples] = []
+    texts: list[str] = []
+    english = [recording for recording in recordings() if recording.language == "en"]
+    while True:
+        following = english[len(texts) % len(english)]
+        if sum(map(len, parts)) + len(following.samples) > seconds * SAMPLE_RATE:
+            return np.concatenate(parts), texts
+        parts += [following.samples, pause]
+        texts.append(following.text)
+
+
+def plain(text: str) -> list[str]:
+    return re.sub(r"[^\w' ]", " ", text.casefold()).split()

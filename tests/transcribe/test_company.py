@@ -1,0 +1,66 @@
+"""On a CPU a row reads the same alone and in any company."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.transcribe.recordings import joined
+from transcribe.clip import SAMPLE_RATE
+from transcribe.decoding import FRAMES_PER_SECOND, Policy
+from transcribe.engine import FittedEngine
+from transcribe.reader import Reader
+from transcribe.rows import Row, RowResult
+
+SECONDS = [*range(1, 17), 30]
+
+
+def rows_of(engine: FittedEngine, frames: int) -> list[Row]:
+    """Three different rows that just fit the context."""
+    speech, _ = joined(59.0)
+    length = min(frames / FRAMES_PER_SECOND - 0.5, 14.0)
+    rows = []
+    for number in range(3):
+        first = round((number * 2.7 + 0.3) * SAMPLE_RATE)
+        part = speech[first : first + round(length * SAMPLE_RATE)]
+        mel = engine.reader.whisper.feature_extractor(part)[:, :-1]
+        rows.append(Row(number, mel, 0.0, length, ((0.0, length),), None, {}, (), frames))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def reader(engine: FittedEngine) -> Reader:
+    """Without retries: what is cut out of a sentence would be read again and again."""
+    unjudged = Policy(lowest_logprob=None, highest_compression=None, no_speech=None, temperatures=(), read_on=False)
+    return replace(engine.reader, policy=unjudged)
+
+
+def probabilities(result: RowResult) -> list[float]:
+    return [word.probability for segment in result.segments for word in segment.words]
+
+
+@pytest.mark.parametrize("seconds", SECONDS)
+def test_a_row_reads_the_same_at_every_place_of_its_group(engine: FittedEngine, reader: Reader, seconds: int) -> None:
+    rows = rows_of(engine, seconds * FRAMES_PER_SECOND)
+    alone = {row.clip: reader.read([row])[0] for row in rows}
+
+    for turn in range(len(rows)):
+        for result in reader.read(rows[turn:] + rows[:turn]):
+            expected = alone[result.clip]
+            assert result.text == expected.text
+            assert result.language == expected.language
+            assert result.language_probability == pytest.approx(expected.language_probability, abs=1e-3)
+            assert result.avg_logprob == pytest.approx(expected.avg_logprob, abs=1e-3)
+            assert probabilities(result) == pytest.approx(probabilities(expected), abs=1e-3)
+            assert [s.start_ms for s in result.segments] == [s.start_ms for s in expected.segments]
+
+
+def test_rows_of_several_languages_share_a_group(engine: FittedEngine, reader: Reader) -> None:
+    rows = [replace(row, language=code) for row, code in zip(rows_of(engine, 500), ["en", "de", "es"], strict=True)]
+    alone = [reader.read([row])[0] for row in rows]
+
+    together = reader.read(rows)
+
+    assert [result.text for result in together] == [result.text for result in alone]
+    assert [result.language for result in together] == ["en", "de", "es"]
+    assert np.allclose([r.avg_logprob for r in together], [r.avg_logprob for r in alone], atol=1e-3)

@@ -1,0 +1,201 @@
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.transcribe.recordings import Recording, joined, plain, recordings
+from transcribe import Clip, TranscribeError, TranscribeSettings, Transcript
+from transcribe.check import word_error_rate
+from transcribe.clip import SAMPLE_RATE
+from transcribe.engine import FittedEngine
+from transcribe.loading import load
+from transcribe.protocol import Outcome
+
+
+def read(outcome: Outcome) -> Transcript:
+    assert isinstance(outcome, Transcript), outcome
+    return outcome
+
+
+@pytest.mark.parametrize("recording", recordings(), ids=lambda recording: str(recording.name))
+def test_a_recording_is_read_word_for_word_in_its_language(engine: FittedEngine, recording: Recording) -> None:
+    (outcome,) = engine.transcribe([recording.clip])
+
+    transcript = read(outcome)
+    assert transcript.state == "completed"
+    assert plain(transcript.text) == plain(recording.text)
+    assert transcript.language == recording.language
+    assert transcript.language_probability is not None
+    assert 0.5 < transcript.language_probability <= 1
+    assert transcript.model == "micro"
+
+
+def test_words_lie_in_order_inside_the_recording(engine: FittedEngine) -> None:
+    for recording, outcome in zip(
+        recordings(), engine.transcribe([recording.clip for recording in recordings()]), strict=True
+    ):
+        segments = read(outcome).segments
+        words = [word for segment in segments for word in segment.words]
+        assert [plain(word.text) for word in words] == [plain(word) for word in recording.text.split()]
+        for word, following in itertools.pairwise(words):
+            assert 0 <= word.start_ms <= word.end_ms <= following.start_ms
+        assert words[-1].end_ms <= len(recording.samples) / SAMPLE_RATE * 1000
+        assert all(0 <= word.probability <= 1 for word in words)
+        for segment in segments:
+            assert segment.text.split() == [word.text for word in segment.words]
+            assert (segment.start_ms, segment.end_ms) == (segment.words[0].start_ms, segment.words[-1].end_ms)
+
+
+def test_a_sentence_is_a_segment(engine: FittedEngine) -> None:
+    recording = recordings()[0]
+
+    transcript = read(engine.transcribe([recording.clip])[0])
+
+    assert [segment.text for segment in transcript.segments] == [
+        "Hi Bob, this is Alice.",
+        "Can we meet at three on Thursday?",
+        "I have two questions about the contract.",
+    ]
+
+
+def test_without_word_times_the_text_is_the_same() -> None:
+    plain_engine = load(TranscribeSettings(model="micro", word_timestamps=False))
+
+    outcomes = [read(outcome) for outcome in plain_engine.transcribe([r.clip for r in recordings()])]
+
+    assert [plain(outcome.text) for outcome in outcomes] == [plain(r.text) for r in recordings()]
+    assert all(segment.words == () for outcome in outcomes for segment in outcome.segments)
+    assert plain_engine.reader.work.aligns == 0
+
+
+@pytest.mark.parametrize("context", ["fitted", "full"])
+def test_both_contexts_read_the_same(context: str) -> None:
+    settings = TranscribeSettings.model_validate({"model": "micro", "speech_context": context})
+    outcomes = load(settings).transcribe([recording.clip for recording in recordings()])
+    assert [plain(read(outcome).text) for outcome in outcomes] == [plain(r.text) for r in recordings()]
+
+
+def test_a_minute_of_speech_is_stitched_without_loss(engine: FittedEngine) -> None:
+    samples, texts = joined(59.0)
+
+    transcript = read(engine.transcribe([Clip(samples)])[0])
+
+    assert word_error_rate([" ".join(texts)], [transcript.text]) < 0.05
+    words = [word for segment in transcript.segments for word in segment.words]
+    assert all(word.end_ms <= following.start_ms for word, following in itertools.pairwise(words))
+    assert words[-1].end_ms > 50_000
+
+
+def test_speech_behind_a_long_silence_keeps_its_place(engine: FittedEngine) -> None:
+    recording = recordings()[1]
+    silence = np.zeros(20 * SAMPLE_RATE, np.float32)
+
+    transcript = read(engine.transcribe([Clip(np.concatenate([silence, recording.samples, silence]))])[0])
+
+    assert plain(transcript.text) == plain(recording.text)
+    assert 19_900 <= transcript.segments[0].start_ms <= 20_600
+    assert engine.reader.work.encoded_s < 10_000
+
+
+def test_bad_clips_are_told_apart_and_harm_no_neighbour(engine: FittedEngine) -> None:
+    good = recordings()[0]
+    unreadable = good.samples.copy()
+    unreadable[1000] = np.nan
+    clips = [
+        Clip(unreadable),
+        good.clip,
+        Clip(np.zeros(0, np.float32)),
+        Clip(np.zeros(62 * SAMPLE_RATE, np.float32)),
+        good.clip,
+        Clip(np.zeros((2, 100), np.float32)),
+        replace(good.clip, language="klingon"),
+        Clip(np.full(SAMPLE_RATE, np.inf, np.float32)),
+    ]
+
+    outcomes = engine.transcribe(clips)
+
+    codes = [outcome.code if isinstance(outcome, TranscribeError) else outcome.state for outcome in outcomes]
+    assert codes == [
+        "bad_audio",
+        "completed",
+        "bad_audio",
+        "too_long",
+        "completed",
+        "bad_audio",
+        "unknown_language",
+        "bad_audio",
+    ]
+    assert outcomes[1] == outcomes[4] == engine.transcribe([good.clip])[0]
+
+
+def test_a_row_the_model_refuses_fails_alone(engine: FittedEngine) -> None:
+    good, bad = engine.rows([recordings()[0].clip, recordings()[1].clip])[:2]
+    same = {"frames": good.frames, "mel": good.mel, "prompt": (50361,) * 500}
+
+    found = engine.read_group([good, replace(bad, clip=7, **same)])
+
+    outcome = dict(found)
+    assert isinstance(outcome[7], TranscribeError)
+    assert outcome[7].code == "engine_failed"
+    assert not isinstance(outcome[0], TranscribeError)
+
+
+def test_no_clips_are_no_work(engine: FittedEngine) -> None:
+    assert engine.transcribe([]) == []
+
+
+def test_the_order_of_clips_is_the_order_of_answers(engine: FittedEngine) -> None:
+    clips = [recording.clip for recording in recordings()]
+
+    forwards, backwards = engine.transcribe(clips), engine.transcribe(clips[::-1])
+
+    assert forwards == backwards[::-1]
+
+
+def test_a_live_message_is_read_while_a_batch_is_in_hand(engine: FittedEngine) -> None:
+    batch = [Clip(joined(50.0)[0])] * 4
+    live: list[Transcript] = []
+    done: list[str] = []
+
+    def between() -> None:
+        if not live:
+            live.append(read(engine.transcribe([recordings()[1].clip])[0]))
+            done.append("live")
+
+    engine.transcribe(batch, between)
+    done.append("batch")
+
+    assert done == ["live", "batch"]
+    assert plain(live[0].text) == plain(recordings()[1].text)
+
+
+def test_a_given_language_is_obeyed_and_not_measured(engine: FittedEngine) -> None:
+    recording = recordings()[0]
+
+    as_spoken, as_told = engine.transcribe(
+        [replace(recording.clip, language="en-GB"), replace(recording.clip, language="de")]
+    )
+
+    assert (read(as_spoken).language, read(as_spoken).language_probability) == ("en", None)
+    assert plain(read(as_spoken).text) == plain(recording.text)
+    assert read(as_told).language == "de"
+
+
+def test_only_allowed_languages_are_detected() -> None:
+    allowed = load(TranscribeSettings(model="micro", languages=("de", "es")))
+
+    transcript = read(allowed.transcribe([recordings()[0].clip])[0])
+
+    assert transcript.language in ("de", "es")
+    assert transcript.language_probability is not None
+    assert transcript.language_probability < 0.5
+
+
+def test_a_prompt_longer_than_the_budget_is_cut(engine: FittedEngine) -> None:
+    clip = replace(recordings()[0].clip, prompt="Anna, Bob, Carlos, Dvořák, " * 200)
+
+    (outcome,) = engine.transcribe([clip])
+
+    assert read(outcome).state == "completed"
+    assert len(engine.reader.prompt_tokens(clip.prompt or "")) == 224
