@@ -1,11 +1,15 @@
 """Hostile bytes in, bounded and checked sound out. The only room that runs ffmpeg, always in its jail."""
 
+from typing import TYPE_CHECKING, Any
+
 from transcode.containers import Container, sniff
-from transcode.encode import Rendition
 from transcode.errors import JailError, Rejected
 from transcode.jail import JailReport, jail_report
-from transcode.message import Media, make_speech, transcode
 from transcode.settings import TranscodeSettings
+
+if TYPE_CHECKING:
+    from transcode.encode import Rendition
+    from transcode.message import Media, make_speech, transcode
 
 __all__ = [
     "Container",
@@ -20,3 +24,12 @@ __all__ = [
     "sniff",
     "transcode",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What needs numpy comes when asked for: who only sniffs uploads stays light."""
+    if name not in __all__:
+        raise AttributeError(name)
+    from transcode import message
+
+    return getattr(message, name)

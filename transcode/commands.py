@@ -18,6 +18,8 @@ _DECODERS = (
     "pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,"
     "pcm_f64le,pcm_f64be,pcm_s8_planar,pcm_s16le_planar,pcm_u16le,pcm_u16be"
 )
+# What a file says about itself would only fill the log.
+_UNTOLD = {"map_metadata": -1, "map_chapters": -1}
 _GLOBAL = ("-nostdin", "-hide_banner", "-loglevel", "verbose", "-nostats", "-filter_complex_threads", "1")
 
 Filters = tuple[tuple[str, dict[str, str]], ...]
@@ -48,10 +50,10 @@ def decode(
         stream = stream.filter(name, **options)
     stream = stream.filter("aresample", PCM_RATE).filter("ebur128@mix", framelog="quiet")
     # Cut by its size, which no time stamp can lie about.
-    pcm = ffmpeg.output(stream, "fd:", fd=output, f="f32le", fs=pcm_bytes(settings))
+    pcm = ffmpeg.output(stream, "fd:", fd=output, f="f32le", fs=pcm_bytes(settings), **_UNTOLD)
     if not has_edit_list(container):
         return _compiled(pcm)
-    packets = ffmpeg.output(_audio(container, unedited, ignore_editlist=1), "-", c="copy", f="null")
+    packets = ffmpeg.output(_audio(container, unedited, ignore_editlist=1), "-", c="copy", f="null", **_UNTOLD)
     return _compiled(ffmpeg.merge_outputs(pcm, packets))
 
 
@@ -59,7 +61,7 @@ def count_samples(container: Container, source: int, settings: TranscodeSettings
     """Decode everything in the track, also what its edit list hides; only the count in the log is wanted."""
     audio = _audio(container, source, ignore_editlist=1)
     bounded = audio.filter("asetpts", "N/SR/TB").filter("atrim", end=settings.max_duration_s + _SPARE_S)
-    return _compiled(ffmpeg.output(bounded, "-", f="null"))
+    return _compiled(ffmpeg.output(bounded, "-", f="null", **_UNTOLD))
 
 
 def meter(pcm: int) -> list[str]:

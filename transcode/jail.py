@@ -23,8 +23,10 @@ WALLS = {
     "seccomp": "no socket, no new process, no tracing",
     "namespaces": "empty network and IPC namespaces, no capabilities",
 }
-_LOG_HEAD_BYTES = 128 * 1024
-_LOG_TAIL_BYTES = 64 * 1024
+_LOG_HEAD_BYTES = 64 * 1024
+_LOG_TAIL_BYTES = 1024 * 1024
+# The kernel's limit and its accounts may differ by a few ticks.
+_CPU_CLOCK_S = 0.1
 _PROBE_WALL_S = 20.0
 
 
@@ -41,13 +43,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Finished:
-    """`returncode` as subprocess has it (negative: signal); `log` is stderr, its middle cut out when long."""
+    """`returncode` as subprocess has it (negative: signal); `log` is stderr, its middle cut out when long.
+
+    `spent` says that the processor time of the cell was used up; ffmpeg may catch that signal and end as if well.
+    """
 
     returncode: int
     log: str
     cpu_s: float
     peak_bytes: int
     timed_out: bool
+    spent: bool
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ def _stands(walls: tuple[str, ...]) -> bool:
 
 def _run(walls: tuple[str, ...], arguments: Sequence[str], cell: Cell, fds: Sequence[int]) -> Finished:
     process = subprocess.Popen(  # noqa: S603 (a fixed program; nothing of the file is in its arguments)
-        _command(walls, arguments, cell),
+        command(walls, arguments, cell),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -128,12 +134,13 @@ def _run(walls: tuple[str, ...], arguments: Sequence[str], cell: Cell, fds: Sequ
     )
     with process:
         try:
-            return _watch(process, time.monotonic() + cell.wall_s)
+            return _watch(process, cell)
         finally:
             _kill(process)
 
 
-def _command(walls: tuple[str, ...], arguments: Sequence[str], cell: Cell) -> list[str]:
+def command(walls: tuple[str, ...], arguments: Sequence[str], cell: Cell) -> list[str]:
+    """The launcher, told what to put up, and the ffmpeg that it becomes."""
     options = [
         f"parent={os.getpid()}",
         f"cpu_s={cell.cpu_s}",
@@ -163,19 +170,22 @@ def _needed_to_start() -> tuple[str, ...]:
     return tuple(path for path in (ffmpeg_path(), *libraries, "/etc/ld.so.cache") if os.path.exists(path))
 
 
-def _watch(process: "subprocess.Popen[bytes]", deadline: float) -> Finished:
+def _watch(process: "subprocess.Popen[bytes]", cell: Cell) -> Finished:
+    deadline = time.monotonic() + cell.wall_s
     log = _read_log(process, deadline)
     ended, status, usage = _wait(process.pid, deadline)
     if not ended:
         _kill(process)
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
+    cpu_s = usage.ru_utime + usage.ru_stime
     return Finished(
         returncode=process.returncode,
         log=log.decode("utf-8", "replace"),
-        cpu_s=usage.ru_utime + usage.ru_stime,
+        cpu_s=cpu_s,
         peak_bytes=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         timed_out=not ended,
+        spent=cpu_s >= cell.cpu_s - _CPU_CLOCK_S,
     )
 
 

@@ -3,7 +3,7 @@
 A small program of its own, because the worker has threads: code between fork and exec of a threaded
 process (preexec_fn) may deadlock, and Landlock and seccomp can only be put on from inside.
 
-argv: KEY=VALUE… -- COMMAND…, as `jail._command` writes it; wall, read and write may be repeated.
+argv: KEY=VALUE… -- COMMAND…, as `jail.command` writes it; wall, read and write may be repeated.
 Exit status 125: a wall could not be put up.
 """
 
@@ -91,8 +91,7 @@ def _die_with_parent(parent: int) -> None:
 
 
 def _limit(options: dict[str, list[str]], own_user_namespace: bool) -> None:
-    cpu = int(options["cpu_s"][0])
-    _set_limit(resource.RLIMIT_CPU, cpu, cpu + 1)
+    _set_limit(resource.RLIMIT_CPU, int(options["cpu_s"][0]))
     _set_limit(resource.RLIMIT_AS, int(options["memory_bytes"][0]))
     _set_limit(resource.RLIMIT_FSIZE, int(options["file_bytes"][0]))
     _set_limit(resource.RLIMIT_NOFILE, 64)
@@ -101,12 +100,10 @@ def _limit(options: dict[str, list[str]], own_user_namespace: bool) -> None:
     _set_limit(resource.RLIMIT_NPROC, 64 if own_user_namespace else _threads_of_user() + 64)
 
 
-def _set_limit(kind: int, soft: int, hard: int | None = None) -> None:
+def _set_limit(kind: int, limit: int) -> None:
     ceiling = resource.getrlimit(kind)[1]
-    hard = soft if hard is None else hard
-    if ceiling != resource.RLIM_INFINITY:
-        soft, hard = min(soft, ceiling), min(hard, ceiling)
-    resource.setrlimit(kind, (soft, hard))
+    limit = limit if ceiling == resource.RLIM_INFINITY else min(limit, ceiling)
+    resource.setrlimit(kind, (limit, limit))
 
 
 def _threads_of_user() -> int:

@@ -18,17 +18,16 @@ _PRIMING_PACKETS = 4
 # A process that met its deadline without using the processor was starved or stuck: not the file's doing.
 _BUSY_CPU_S = 2.0
 
-_OVER_LIMITS = (signal.SIGXCPU, signal.SIGXFSZ)
 _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 
 
 def judge(finished: Finished, log: DecodeLog, played_s: float, settings: TranscodeSettings) -> None:
     """Return when the PCM is a message; raise Rejected when the file is at fault, JailError when the jail is."""
-    _judge_process(finished, log, played_s)
+    _judge_process(finished, log)
     _judge_format(log)
     if played_s == 0:
         raise _nothing_decoded(log)
-    if log.played.errors > log.played.frames:
+    if not log.rates or log.played.errors > log.played.frames:
         raise Rejected("corrupt", "The recording is damaged: most of it cannot be decoded.")
     _judge_length(log, played_s, settings)
 
@@ -47,17 +46,17 @@ def judge_hidden(log: DecodeLog, settings: TranscodeSettings) -> None:
         raise _too_long(settings)
 
 
-def _judge_process(finished: Finished, log: DecodeLog, played_s: float) -> None:
+def _judge_process(finished: Finished, log: DecodeLog) -> None:
     killed_by = -finished.returncode
     if finished.timed_out and finished.cpu_s < _BUSY_CPU_S:
         raise JailError("decoding stood still until its time was up")
-    if finished.timed_out or killed_by in _OVER_LIMITS:
+    if finished.timed_out or finished.spent:
         raise Rejected("decode_limit", "Decoding this file takes more than any voice message may need.")
     if killed_by in _CRASHES:
         raise Rejected("corrupt", "The recording is damaged and cannot be decoded.")
     if killed_by > 0:
         raise JailError(f"decoding was ended by signal {killed_by}")
-    if log.out_of_memory and played_s == 0:
+    if log.out_of_memory and finished.returncode != 0:
         raise Rejected("decode_limit", "Decoding this file takes more memory than any voice message may need.")
 
 
