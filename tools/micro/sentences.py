@@ -1,0 +1,85 @@
+"""Sentences that people say in voice messages, drawn from the grammars in sentences/*.toml."""
+
+from __future__ import annotations
+
+import random
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+FOLDER: Final = Path(__file__).parent / "sentences"
+LANGUAGES: Final = ("en", "de", "es")
+WORD_SERIES_SHARE: Final = 0.2
+
+SLOT: Final = re.compile(r"\{(\w+)\}")
+CHOICE: Final = re.compile(r"\[([^\[\]]*)\]")
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """One language's patterns and the words that fill them."""
+
+    language: str
+    share: float
+    voices: tuple[str, ...]
+    held_out_voices: tuple[str, ...]
+    alike: tuple[tuple[str, ...], ...]
+    slots: dict[str, list[str]]
+    patterns: dict[str, list[str]]
+
+    def draw(self, rng: random.Random, *, held_out: bool, series: bool = True) -> str:
+        """A sentence of the held-out patterns, or of the training's with some mere series of words among them."""
+        if held_out:
+            return self._finish(self._fill(rng.choice(self.patterns["held_out"]), rng))
+        if series and rng.random() < WORD_SERIES_SHARE:
+            return self._word_series(rng)
+        return self._finish(self._fill(rng.choice(self.patterns["train"]), rng))
+
+    def _word_series(self, rng: random.Random) -> str:
+        """Words in no order, so that the decoder listens instead of completing the patterns it knows."""
+        slots = [*(s for s in self.slots if s not in ("word", "alike")), *["word"] * len(self.slots)]
+        parts = [self._fill("{" + rng.choice(slots) + "}", rng) for _ in range(rng.randint(2, 7))]
+        return self._finish(" ".join(parts) + rng.choice([".", ".", ".", "?"]))
+
+    def _fill(self, pattern: str, rng: random.Random) -> str:
+        while match := CHOICE.search(pattern) or SLOT.search(pattern):
+            pattern = pattern[: match.start()] + self._pick(match, rng) + pattern[match.end() :]
+        return pattern
+
+    def _pick(self, match: re.Match[str], rng: random.Random) -> str:
+        if match.re is CHOICE:
+            return rng.choice(match[1].split("|"))
+        if match[1] == "alike":
+            return rng.choice(rng.choice(self.alike))
+        return rng.choice(self.slots[match[1]])
+
+    @staticmethod
+    def _finish(text: str) -> str:
+        text = re.sub(r"\ba (?=[aeiou]|hour)", "a ", " ".join(text.split()))
+        first = 1 if text[0] in "¿¡" else 0
+        return text[:first] + text[first].upper() + text[first + 1 :]
+
+
+@cache
+def grammar(language: str) -> Grammar:
+    """The grammar of one of LANGUAGES."""
+    with (FOLDER / f"{language}.toml").open("rb") as file:
+        raw = tomllib.load(file)
+    return Grammar(
+        language=language,
+        share=raw["share"],
+        voices=tuple(raw["voices"]),
+        held_out_voices=tuple(raw["held_out_voices"]),
+        alike=tuple(tuple(spellings) for spellings in raw["alike"]),
+        slots=raw["slots"],
+        patterns=raw["patterns"],
+    )
+
+
+@cache
+def spelled_alike(language: str) -> dict[str, tuple[str, ...]]:
+    """Each spelling of a name that sounds like another, with all spellings; the first is the usual one."""
+    return {name: spellings for spellings in grammar(language).alike for name in spellings}
