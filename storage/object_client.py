@@ -15,7 +15,7 @@ from storage.errors import ObjectMissing, StorageFull, StorageUnavailable
 from storage.settings import StorageSettings
 
 CONNECT_S = 3.0
-READ_S = 20.0
+READ_S = 10.0
 _POOL = 64
 _TRIES = 3
 # Sessions are not safe in threads; the clients they make are.

@@ -21,6 +21,8 @@ def refuse_the_network(patch: pytest.MonkeyPatch) -> None:
 def _guarded(connect: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(self: socket.socket, address: Any) -> Any:
         if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(address[0]):
+            # Callers close it for errors of the network only.
+            self.close()
             raise NetworkForbidden(f"a test must not connect to {address}")
         return connect(self, address)
 

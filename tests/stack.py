@@ -71,7 +71,7 @@ def running_postgres(folder: Path) -> Iterator[Postgres]:
     server = Postgres(free_port(), secrets.token_hex(16))
     log = folder / "postgres.log"
     with _or_skip("PostgreSQL"):
-        postgres.create_cluster(folder / "postgres", server.password, log, sync=False)
+        postgres.create_cluster(folder / "postgres", server.password, log, os.environ, sync=False)
         process = postgres.start(folder / "postgres", server.port, log, os.environ, _HASTY)
     with _stopped_after(process, lambda: postgres.ready(server.port, server.password)):
         yield server

@@ -60,6 +60,7 @@ def for_rooms(
         "EARSHOT_DEPLOYMENT": "local",
         # All isolation that this machine offers is used; where it offers none, the floor is enough to try things out.
         "EARSHOT_JAIL": "weak",
+        "EARSHOT_MODEL": model,
         "EARSHOT_PUBLIC_URL": public_url,
         "EARSHOT_RATE_LIMITS": "off",
         "PYTHONUNBUFFERED": "1",
@@ -79,7 +80,9 @@ def for_rooms(
         # Profiles, regions and keys that the user has set for AWS are not for our server.
         given = {name: value for name, value in given.items() if not name.startswith("AWS_")}
         given |= _own_s3(ports, keys)
-    return {**ours, **given, **_around_proxies(outside), "EARSHOT_MODEL": model}
+    if model != "auto":
+        given["EARSHOT_MODEL"] = model
+    return {**ours, **given, **_around_proxies(outside)}
 
 
 def _own_s3(ports: Ports, keys: Credentials) -> dict[str, str]:

@@ -34,6 +34,7 @@ class Plan:
     ports: Ports
     replaced: Replaced
     host: str
+    url: str
     environment: Mapping[str, str]
 
     def servers(self) -> list[Part]:
@@ -50,7 +51,7 @@ class Plan:
         """What the servers need on disk. Raises PartFailed."""
         if not self.replaced.postgres:
             log = self.data.log("postgres")
-            postgres.create_cluster(self.data.postgres, self.keys.database_password, log)
+            postgres.create_cluster(self.data.postgres, self.keys.database_password, log, for_servers(self.data))
         if not self.replaced.s3:
             (self.data.objects / BUCKET).mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -73,7 +74,7 @@ class Plan:
                 "api",
                 lambda: self._room("api", *listen),
                 lambda: all(_answers(local, self.ports.api, path) for path in ("/healthz", "/readyz")),
-                url=self.environment["EARSHOT_PUBLIC_URL"],
+                url=self.url,
                 # It lets open requests end for 10 s.
                 patience_s=15.0,
             ),

@@ -1,7 +1,6 @@
 """PostgreSQL 18 from its wheel: a cluster in a folder, one server on loopback."""
 
 import os
-import secrets
 import shutil
 import signal
 import time
@@ -49,18 +48,18 @@ def wheel_folder(package: str) -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def create_cluster(folder: Path, password: str, log: Path, *, sync: bool = True) -> None:
+def create_cluster(folder: Path, password: str, log: Path, env: Mapping[str, str], *, sync: bool = True) -> None:
     """Makes the cluster in one step: what a killed attempt left is thrown away. Raises PartFailed."""
     if (folder / "PG_VERSION").exists():
         _refuse_other_major(folder)
         return
     unfinished = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(unfinished, ignore_errors=True)
-    password_file = folder.with_name(f".{secrets.token_hex(8)}")
+    password_file = folder.with_name(".postgres-password")
     password_file.touch(mode=0o600)
     password_file.write_text(password)
     try:
-        _initdb(unfinished, password_file, log, sync=sync)
+        _initdb(unfinished, password_file, log, env, sync=sync)
     finally:
         password_file.unlink()
     unfinished.rename(folder)
@@ -131,14 +130,14 @@ def _is_server_of(pid: int, folder: Path) -> bool:
     return os.fsencode(folder) in command
 
 
-def _initdb(folder: Path, password_file: Path, log: Path, *, sync: bool) -> None:
+def _initdb(folder: Path, password_file: Path, log: Path, env: Mapping[str, str], *, sync: bool) -> None:
     program = binaries() / "initdb"
     argv = [str(program), "-D", str(folder), "-U", USER, "--pwfile", str(password_file)]
     # Code-point order and full Unicode character classes on every machine, whatever locales it has.
     argv += ["-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--locale-provider=builtin"]
     argv += ["--builtin-locale=C.UTF-8", "--no-instructions"]
     argv += [] if sync else ["--no-sync"]
-    process = Process([*unprivileged.wrapper(program), *argv], log=log, env={"PATH": os.environ["PATH"]})
+    process = Process([*unprivileged.wrapper(program), *argv], log=log, env=env)
     try:
         status = process.wait(_INITDB_S)
     finally:

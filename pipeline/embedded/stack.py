@@ -24,8 +24,10 @@ USUAL_PORT = 8300
 
 @dataclass(frozen=True)
 class StackInfo:
-    """`environment` is what API and workers run with: a process that has it reaches the same servers. `jwt_secret` is
-    empty where EARSHOT_JWKS_URL takes its place.
+    """`url` is the API's own address, also where EARSHOT_PUBLIC_URL names another.
+
+    A process with `environment`, which API and workers run with, reaches the same servers. `jwt_secret` is empty where
+    EARSHOT_JWKS_URL takes its place.
     """
 
     url: str
@@ -111,13 +113,16 @@ class Stack:
             self._ended.set()
 
     def _start_and_watch(self) -> None:
+        if sys.platform != "linux":
+            raise PartFailed("the embedded stack runs on Linux: its parts die with it by a feature of that kernel")
+        self._data.stack_file.unlink(missing_ok=True)
         plan = self._plan()
         parts = [*plan.servers(), *plan.rooms()]
         for name in ("migrate", *(part.name for part in parts)):
             self._data.rotate_log(name)
         settings = plan.environment
         info = StackInfo(
-            url=settings["EARSHOT_PUBLIC_URL"],
+            url=plan.url,
             data_dir=self._data.path,
             jwt_secret=settings.get("EARSHOT_JWT_SECRET", ""),
             environment=settings,
@@ -142,7 +147,7 @@ class Stack:
         local = loopback_of(self._host)
         own_url = f"http://{f'[{local}]' if ':' in local else local}:{ports.api}"
         environment = for_rooms(self._outside, ports, keys, public_url=own_url, model=self._model)
-        return Plan(self._data, keys, ports, replaced, self._host, environment)
+        return Plan(self._data, keys, ports, replaced, self._host, own_url, environment)
 
     def _free_api_port(self) -> int:
         if self._port not in (0, USUAL_PORT) and not is_free(self._port, self._host):

@@ -149,7 +149,7 @@ class TestSupervisor:
 class TestServers:
     def test_postgres_starts_over_a_stale_pid_file_of_another_program(self, data: DataDir) -> None:
         log, env, port = data.log("postgres"), for_servers(data), free_port()
-        postgres.create_cluster(data.postgres, "secret", log, sync=False)
+        postgres.create_cluster(data.postgres, "secret", log, env, sync=False)
         # As after a reboot: the number in the file is somebody else's now.
         (data.postgres / "postmaster.pid").write_text(f"{os.getpid()}\n{data.postgres}\n0\n{port}\n\n127.0.0.1\n")
         process = postgres.start(data.postgres, port, log, env)
@@ -162,7 +162,7 @@ class TestServers:
         unfinished = data.postgres.with_name("postgres.new")
         unfinished.mkdir()
         (unfinished / "PG_VERSION").write_text("18")
-        postgres.create_cluster(data.postgres, "secret", data.log("postgres"), sync=False)
+        postgres.create_cluster(data.postgres, "secret", data.log("postgres"), for_servers(data), sync=False)
         assert (data.postgres / "global" / "pg_control").exists()
         assert not unfinished.exists()
 
@@ -170,7 +170,7 @@ class TestServers:
         data.postgres.mkdir()
         (data.postgres / "PG_VERSION").write_text("16\n")
         with pytest.raises(PartFailed, match="PostgreSQL 16"):
-            postgres.create_cluster(data.postgres, "secret", data.log("postgres"))
+            postgres.create_cluster(data.postgres, "secret", data.log("postgres"), for_servers(data))
 
     def test_postgres_says_what_to_do_when_root_gets_no_namespace(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "geteuid", lambda: 0)
@@ -288,6 +288,12 @@ class TestEnvironment:
         assert made.items() >= outside.items()
         for name in ("EARSHOT_S3_ENDPOINT_URL", "EARSHOT_PLAYBACK", "EARSHOT_JWT_SECRET", "AWS_ACCESS_KEY_ID"):
             assert name not in made
+
+    @pytest.mark.parametrize(("asked", "used"), [("auto", "base"), ("micro", "micro")])
+    def test_a_model_asked_for_wins_over_one_from_outside(self, asked: str, used: str) -> None:
+        outside = {"EARSHOT_MODEL": "base"}
+        made = for_rooms(outside, PORTS, KEYS, public_url="http://127.0.0.1:8300", model=asked)
+        assert made["EARSHOT_MODEL"] == used
 
     def test_keys_for_aws_are_not_mixed_with_our_own_server(self) -> None:
         outside = {"AWS_SESSION_TOKEN": "theirs", "AWS_PROFILE": "mine", "AWS_REGION": "eu-west-1"}
