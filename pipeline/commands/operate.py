@@ -2,13 +2,16 @@
 
 import json
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from storage.database import Database
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
 
 jobs = typer.Typer(help="Jobs that wait, run or were given up.", no_args_is_help=True)
 models = typer.Typer(help="Whisper models.", no_args_is_help=True)
@@ -22,7 +25,7 @@ def list_jobs(
     """Newest first, one JSON object a line."""
     from storage import jobs as rows
 
-    with _database().transaction() as connection:
+    with _transaction() as connection:
         for job in rows.page(connection, state=state, limit=limit, after=None):
             typer.echo(json.dumps(job, default=str))
 
@@ -40,7 +43,7 @@ def retry_jobs(
     if bool(ids) == everything:
         raise typer.BadParameter("name ids, or say --all")
     ringer = Ringer(PipelineSettings().broker_url)
-    with _database().transaction() as connection:
+    with _transaction() as connection:
         revived = revival.revive(connection, ids)
     for queue in sorted({job.queue for job in revived}):
         ringer.ring(queue)
@@ -103,8 +106,14 @@ def doctor() -> None:
     sys.exit(1 if any(finding.level == "error" for finding in findings) else 0)
 
 
-def _database() -> "Database":
+@contextmanager
+def _transaction() -> "Iterator[Connection]":
     from storage.database import Database
     from storage.settings import StorageSettings
 
-    return Database(StorageSettings().database_url)
+    database = Database(StorageSettings().database_url, pool_size=1)
+    try:
+        with database.transaction() as connection:
+            yield connection
+    finally:
+        database.close()
