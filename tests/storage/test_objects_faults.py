@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from threading import Thread
 
 import pytest
@@ -23,17 +24,21 @@ class Server:
         self._open: list[socket.socket] = []
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.requests = 0
-        Thread(target=self._serve, daemon=True).start()
+        self._thread = Thread(target=self._serve)
+        self._thread.start()
 
     def _serve(self) -> None:
-        while True:
-            try:
+        # Ended by the close of the listener.
+        with suppress(OSError):
+            while True:
                 connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self.requests += 1
-            self._open.append(connection)
-            if self._answer is not None:
+                self.requests += 1
+                self._open.append(connection)
+                self._reply(connection)
+
+    def _reply(self, connection: socket.socket) -> None:
+        if self._answer is not None:
+            with suppress(OSError):
                 connection.recv(65_536)
                 connection.sendall(self._answer)
                 connection.shutdown(socket.SHUT_WR)
@@ -41,6 +46,7 @@ class Server:
     def close(self) -> None:
         # accept() does not notice a close from another thread.
         self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
         for each in (self._listener, *self._open):
             each.close()
 
