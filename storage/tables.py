@@ -205,3 +205,55 @@ idempotency_keys = Table(
     _moment("created_at", nullable=False, server_default=NOW),
     Index("idempotency_keys_created_at_idx", "created_at"),
 )
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("thread_id", Text, nullable=False),
+    Column("language", Text),
+    Column("external_id", Text),
+    # What a tus client said of its file, given back as it came.
+    Column("metadata", Text),
+    # What the sender of a direct upload says of it.
+    Column("content_type", Text),
+    Column("sha256", Text),
+    Column("length", BigInteger, nullable=False),
+    Column("received", BigInteger, nullable=False, server_default=text("0")),
+    Column("state", Text, nullable=False),
+    Column("message_id", Text),
+    Column("error_code", Text),
+    Column("error_message", Text),
+    # The one request that may add bytes, and whether another one asks it to let go.
+    Column("holder", Text),
+    Column("asked", Boolean, nullable=False, server_default=text("false")),
+    _moment("touched_at", nullable=False, server_default=NOW),
+    _moment("expires_at", nullable=False),
+    # When what may lie under a direct upload's key is deleted for the last time.
+    _moment("sweep_at"),
+    Index("uploads_open_idx", "user_id", postgresql_where=text("state = 'open'")),
+    Index("uploads_full_idx", "touched_at", postgresql_where=text("state = 'open' AND received = length")),
+    Index("uploads_expires_at_idx", "expires_at"),
+    Index("uploads_sweep_at_idx", "sweep_at", postgresql_where=text("sweep_at IS NOT NULL")),
+)
+
+upload_chunks = Table(
+    "upload_chunks",
+    metadata,
+    Column("upload_id", Text, ForeignKey("uploads.id", ondelete="CASCADE"), primary_key=True),
+    Column("start", BigInteger, primary_key=True),
+    # Stored as it comes: audio does not get smaller.
+    Column("data", LargeBinary, nullable=False),
+)
+
+upload_usage = Table(
+    "upload_usage",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    _moment("hour", primary_key=True),
+    Column("messages", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Index("upload_usage_hour_idx", "hour"),
+)

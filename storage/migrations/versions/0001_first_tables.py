@@ -249,9 +249,87 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["message_id"], ["messages.id"], name="voices_message_id_fkey", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("message_id", name="voices_pkey"),
     )
+    op.create_table(
+        "uploads",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("method", sa.Text(), nullable=False),
+        sa.Column("thread_id", sa.Text(), nullable=False),
+        sa.Column("language", sa.Text(), nullable=True),
+        sa.Column("external_id", sa.Text(), nullable=True),
+        sa.Column("metadata", sa.Text(), nullable=True),
+        sa.Column("content_type", sa.Text(), nullable=True),
+        sa.Column("sha256", sa.Text(), nullable=True),
+        sa.Column("length", sa.BigInteger(), nullable=False),
+        sa.Column("received", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("message_id", sa.Text(), nullable=True),
+        sa.Column("error_code", sa.Text(), nullable=True),
+        sa.Column("error_message", sa.Text(), nullable=True),
+        sa.Column("holder", sa.Text(), nullable=True),
+        sa.Column("asked", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column(
+            "touched_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("sweep_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="uploads_pkey"),
+    )
+    op.create_index("uploads_expires_at_idx", "uploads", ["expires_at"], unique=False)
+    op.create_index(
+        "uploads_full_idx",
+        "uploads",
+        ["touched_at"],
+        unique=False,
+        postgresql_where=sa.text("state = 'open' AND received = length"),
+    )
+    op.create_index(
+        "uploads_open_idx", "uploads", ["user_id"], unique=False, postgresql_where=sa.text("state = 'open'")
+    )
+    op.create_index(
+        "uploads_sweep_at_idx",
+        "uploads",
+        ["sweep_at"],
+        unique=False,
+        postgresql_where=sa.text("sweep_at IS NOT NULL"),
+    )
+    op.create_table(
+        "upload_chunks",
+        sa.Column("upload_id", sa.Text(), nullable=False),
+        sa.Column("start", sa.BigInteger(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["upload_id"], ["uploads.id"], name="upload_chunks_upload_id_fkey", ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("upload_id", "start", name="upload_chunks_pkey"),
+    )
+    # Postgres would try to compress each chunk, in vain.
+    op.execute("ALTER TABLE upload_chunks ALTER COLUMN data SET STORAGE EXTERNAL")
+    op.create_table(
+        "upload_usage",
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("hour", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("messages", sa.Integer(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("user_id", "hour", name="upload_usage_pkey"),
+    )
+    op.create_index("upload_usage_hour_idx", "upload_usage", ["hour"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index("upload_usage_hour_idx", table_name="upload_usage")
+    op.drop_table("upload_usage")
+    op.drop_table("upload_chunks")
+    op.drop_index("uploads_sweep_at_idx", table_name="uploads", postgresql_where=sa.text("sweep_at IS NOT NULL"))
+    op.drop_index("uploads_open_idx", table_name="uploads", postgresql_where=sa.text("state = 'open'"))
+    op.drop_index(
+        "uploads_full_idx",
+        table_name="uploads",
+        postgresql_where=sa.text("state = 'open' AND received = length"),
+    )
+    op.drop_index("uploads_expires_at_idx", table_name="uploads")
+    op.drop_table("uploads")
     op.drop_table("voices")
     op.drop_table("transcripts")
     op.drop_index("plays_user_id_idx", table_name="plays")
