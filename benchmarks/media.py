@@ -1,7 +1,7 @@
 """Time and memory of the media steps against the bare ffmpeg commands that make the same outputs.
 
 Both sides take turns, so that a busy machine slows both; medians of several turns are compared. The bare
-side is one ffmpeg command per step with the same measurements and encoders, without jail or checks.
+side is one ffmpeg command per step with the same meter, limiter and encoder options, without jail or checks.
 """
 
 import json
@@ -93,8 +93,20 @@ def _steps(recording: Path, folder: Path) -> dict[str, tuple[Callable[[], object
 
 def _bare_outputs(folder: Path) -> list[str]:
     graph = "[0:a]asplit=2[s][v];[v]volume=6dB,alimiter=limit=0.8:level=0,asplit=2[m][o]"
-    m4a = ["-map", "[m]", "-c:a", "aac", "-b:a", "48k", "-movflags", "+faststart", str(folder / "bare.m4a")]
-    opus = ["-map", "[o]", "-c:a", "libopus", "-b:a", "28k", "-application", "voip", str(folder / "bare.ogg")]
+    m4a = [
+        "-map",
+        "[m]",
+        "-c:a",
+        "aac",
+        "-aac_coder",
+        "fast",
+        "-b:a",
+        "48k",
+        "-movflags",
+        "+faststart",
+        str(folder / "bare.m4a"),
+    ]
+    opus = ["-map", "[o]", "-c:a", "libopus", "-b:a", "28k", "-application", "audio", str(folder / "bare.ogg")]
     speech = ["-map", "[s]", "-ar", "16000", "-c:a", "flac", "-sample_fmt", "s16", str(folder / "bare.flac")]
     return ["-filter_complex", graph, *m4a, *opus, *speech]
 

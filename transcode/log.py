@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 _OPENED = re.compile(r"^Input #0, ", re.M)
 _DECLARED = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+),", re.M)
-_AUDIO_STREAM = re.compile(r"^  Stream #0:\d+.*?: Audio: ", re.M)
-# Lines that begin with a bracket are ffmpeg's own: it indents what it quotes from a file.
+_AUDIO_STREAM = re.compile(r"^  Stream #0:\d+.*?: Audio: (?:.*?, (\d+) Hz)?", re.M)
+# Lines that begin with a bracket are ffmpeg's own: it indents what it quotes from a file. Its threads may
+# write into each other's lines, so that now and then one of these goes missing.
 _DECODED_FORMAT = re.compile(r"^\[graph_-?\d+_in_0:\S+ @ \S+\] .*samplerate:(\d+) ", re.M)
 _MIXED = re.compile(r"^\[\S*aresample\S* @ \S+\] ch:(\d+) ", re.M)
 _COUNTS = re.compile(
@@ -60,16 +61,23 @@ def read_log(text: str) -> DecodeLog:
         opened=bool(_OPENED.search(text)),
         declared_s=_declared_s(text),
         has_audio=bool(_AUDIO_STREAM.search(text)),
-        rates=tuple(int(rate) for rate in _DECODED_FORMAT.findall(text)),
+        rates=_rates(text),
         channels=max(map(int, _MIXED.findall(text)), default=0),
         played=counts.get(0, Counts()),
         unedited=counts.get(1),
         unsupported=bool(_UNSUPPORTED.search(text)),
         out_of_memory=bool(_OUT_OF_MEMORY.search(text)),
-        recording_lufs=max(recording, default=None),
+        recording_lufs=max(recording, default=mix[-1] if mix else None),
         mix_lufs=mix[-1] if mix else None,
         mix_measurements=len(mix),
     )
+
+
+def _rates(text: str) -> tuple[int, ...]:
+    """First what the track was opened with, then what it was decoded to."""
+    opened = _AUDIO_STREAM.search(text)
+    found = ([opened[1]] if opened and opened[1] else []) + _DECODED_FORMAT.findall(text)
+    return tuple(int(rate) for rate in found)
 
 
 def _declared_s(text: str) -> float | None:

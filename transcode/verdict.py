@@ -42,7 +42,7 @@ def may_hide_sound(log: DecodeLog) -> bool:
 
 def judge_hidden(log: DecodeLog, settings: TranscodeSettings) -> None:
     """Raise Rejected when the whole track, of which `log` is the decode, is over the limit."""
-    if log.rates and log.played.samples / log.rates[0] > settings.max_duration_s + _tolerance_s(log):
+    if log.rates and log.played.samples / max(log.rates) > settings.max_duration_s + _tolerance_s(log):
         raise _too_long(settings)
 
 
