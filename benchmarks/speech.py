@@ -32,6 +32,7 @@ from benchmarks.speech_sides import (
     plain_faster_whisper,
 )
 from transcribe import Clip, Transcript
+from transcribe.engine import FittedEngine
 from transcribe.models import MICRO_PATH
 
 RESULTS = Path(__file__).parent / "results" / "speech.json"
@@ -50,19 +51,18 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Run every comparison, print them and write RESULTS. Returns what was written."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=200)
-    parser.add_argument("--only", choices=["base", "micro", "silence", "memory"], action="append")
+    parser.add_argument("--only", choices=list(RUNS), action="append")
     parser.add_argument("--cache", type=Path, default=Path("work-bench"), help="where the random model is kept")
     options = parser.parse_args(arguments)
-    chosen = options.only or ["base", "micro", "silence", "memory"]
+    chosen = options.only or list(RUNS)
     base = str(make_base_shape(options.cache / "base-shape"))
     messages = make_load(options.messages)
     seconds = sum(message.seconds for message in messages)
     print(f"speech: {len(messages)} messages, mean {seconds / len(messages):.1f} s, {seconds / 60:.0f} min in all")
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     results["load"] = {"messages": len(messages), "seconds": round(seconds, 1)}
-    runs = {"base": _base, "micro": _micro, "silence": _silence, "memory": _memory}
     for name in chosen:
-        results[name] = runs[name](messages, base)
+        results[name] = RUNS[name](messages, base)
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     return results
@@ -122,6 +122,33 @@ def _silence(_: Sequence[Message], __: str) -> dict[str, Any]:
     words = sum(len(text.split()) for text in invented.values())
     print(f"no speech: {words} invented words in {len(clips)} recordings {invented or ''}")
     return {"recordings": len(clips), "invented_words": words, "invented": invented}
+
+
+def _live(messages: Sequence[Message], base: str) -> dict[str, Any]:
+    """How much longer a 5 s message takes when it comes while a batch is in hand, with `base`."""
+    engine = engine_for(base, policy=EQUAL_WORK)
+    clip = Clip(min(messages, key=lambda message: abs(message.seconds - 5)).samples)
+    alone, meanwhile = [_timed(engine, clip) for _ in range(7)][2:], []
+
+    def between() -> None:
+        meanwhile.append(_timed(engine, clip))
+
+    engine.transcribe([Clip(message.samples) for message in messages[:40]], between)
+    waits = sorted(1000 * (taken - statistics.median(alone)) for taken in meanwhile)
+    report = {
+        "alone_ms": round(1000 * statistics.median(alone)),
+        "extra_ms_median": round(statistics.median(waits)),
+        "extra_ms_p95": round(waits[int(0.95 * (len(waits) - 1))]),
+        "messages": len(waits),
+    }
+    print(f"live message during a batch: {report}")
+    return report
+
+
+def _timed(engine: FittedEngine, clip: Clip) -> float:
+    begin = time.perf_counter()
+    engine.transcribe([clip])
+    return time.perf_counter() - begin
 
 
 def _memory(messages: Sequence[Message], base: str) -> dict[str, Any]:
@@ -207,6 +234,9 @@ def _word_errors(message: Message, read: Read) -> list[float]:
 
 def plain(text: str) -> str:
     return " ".join(re.sub(r"[^\w' ]", " ", text.lower()).split())
+
+
+RUNS = {"base": _base, "micro": _micro, "silence": _silence, "live": _live, "memory": _memory}
 
 
 if __name__ == "__main__":

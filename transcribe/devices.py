@@ -38,7 +38,8 @@ def choose_device(settings: TranscribeSettings) -> Device:
     compute_type = settings.compute_type
     if compute_type == "auto":
         compute_type = "float16" if name == "cuda" else "int8"
-    supported = ctranslate2.get_supported_compute_types(name)
+    # Rows are regrouped on the host, by numpy, which has no bfloat16.
+    supported = {kind for kind in ctranslate2.get_supported_compute_types(name) if "bfloat16" not in kind}
     if compute_type not in supported:
         raise ModelError(
             "compute_type_unavailable",

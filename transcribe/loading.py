@@ -1,9 +1,11 @@
 from collections.abc import Collection
 from dataclasses import replace
 
+import ctranslate2
+import numpy as np
 from faster_whisper import WhisperModel
 
-from transcribe.decoding import Policy
+from transcribe.decoding import FRAMES_PER_SECOND, Policy
 from transcribe.devices import Device, choose_device
 from transcribe.engine import FittedEngine
 from transcribe.errors import ModelError
@@ -46,15 +48,21 @@ def choose_context(settings: TranscribeSettings, model: ResolvedModel) -> Contex
 
 def _load(resolved: ResolvedModel, device: Device) -> WhisperModel:
     try:
-        return WhisperModel(
+        whisper = WhisperModel(
             str(resolved.path),
             device=device.name,
             compute_type=device.compute_type,
             cpu_threads=device.threads,
             num_workers=device.workers,
         )
+        # A missing GPU library is only missed by the first computation.
+        nothing = np.zeros((1, whisper.model.n_mels, FRAMES_PER_SECOND), np.float32)
+        whisper.model.encode(ctranslate2.StorageView.from_array(nothing))
     except (RuntimeError, ValueError) as error:
         raise _load_error(resolved, device, str(error)) from error
+    # Warm retries draw tokens by lot: the same lots after every start.
+    ctranslate2.set_random_seed(0)
+    return whisper
 
 
 def _load_error(resolved: ResolvedModel, device: Device, cause: str) -> ModelError:
@@ -62,7 +70,8 @@ def _load_error(resolved: ResolvedModel, device: Device, cause: str) -> ModelErr
         return ModelError(
             "device_unavailable",
             f"could not load {resolved.name!r} on the GPU: {cause}. CTranslate2 needs the CUDA 12 libraries cuBLAS and "
-            "cuDNN 9 (pip install nvidia-cublas-cu12 nvidia-cudnn-cu12); EARSHOT_DEVICE=cpu works without",
+            "cuDNN 9 (pip install nvidia-cublas-cu12 nvidia-cudnn-cu12, with their lib folders in LD_LIBRARY_PATH); "
+            "EARSHOT_DEVICE=cpu works without",
         )
     return ModelError("model_incomplete", f"could not load {resolved.path}: {cause}. Fetch or convert it again")
 

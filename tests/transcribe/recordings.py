@@ -1,5 +1,4 @@
 import json
-import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -48,7 +47,3 @@ def joined(seconds: float) -> tuple[Samples, list[str]]:
             return np.concatenate(parts), texts
         parts += [following.samples, pause]
         texts.append(following.text)
-
-
-def plain(text: str) -> list[str]:
-    return re.sub(r"[^\w' ]", " ", text.casefold()).split()

@@ -1,0 +1,39 @@
+import ctranslate2
+import pytest
+
+from transcribe import ModelError, TranscribeSettings, load_engine
+from transcribe.devices import available_cores, choose_device
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARSHOT_MODEL", "base")
+    monkeypatch.setenv("EARSHOT_LANGUAGES", "en, DE,es")
+    monkeypatch.setenv("EARSHOT_SPEECH_CONTEXT", "full")
+    settings = TranscribeSettings()
+    assert (settings.model, settings.languages, settings.speech_context) == ("base", ("en", "de", "es"), "full")
+
+
+def test_names_and_hotwords_are_off_until_told() -> None:
+    assert TranscribeSettings().prompt_names is False
+    assert TranscribeSettings().hotwords == ""
+
+
+@pytest.mark.parametrize(("workers", "threads"), [(0, 0), (1, 0), (0, 2), (3, 1)])
+def test_workers_and_threads_fill_the_cores(workers: int, threads: int) -> None:
+    device = choose_device(TranscribeSettings(device="cpu", speech_workers=workers, speech_threads=threads))
+    assert device.workers == workers or workers == 0
+    assert device.threads == threads or threads == 0
+    assert workers or threads or device.workers * device.threads == available_cores()
+
+
+def test_a_compute_type_the_device_lacks_names_those_it_has() -> None:
+    with pytest.raises(ModelError, match="int8") as raised:
+        choose_device(TranscribeSettings(device="cpu", compute_type="float17"))
+    assert raised.value.code == "compute_type_unavailable"
+
+
+@pytest.mark.skipif(ctranslate2.get_cuda_device_count() > 0, reason="there is a GPU here")
+def test_without_a_gpu_cuda_is_refused_with_the_reason() -> None:
+    with pytest.raises(ModelError, match="no NVIDIA GPU") as raised:
+        load_engine(TranscribeSettings(model="micro", device="cuda"))
+    assert raised.value.code == "device_unavailable"
