@@ -8,6 +8,7 @@ import argparse
 import json
 import re
 import statistics
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -52,7 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=200)
     parser.add_argument("--only", choices=list(RUNS), action="append")
-    parser.add_argument("--cache", type=Path, default=Path("work-bench"), help="where the random model is kept")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "earshot-bench",
+        help="where the random model is kept",
+    )
     options = parser.parse_args(arguments)
     chosen = options.only or list(RUNS)
     base = str(make_base_shape(options.cache / "base-shape"))
@@ -157,8 +163,9 @@ def _memory(messages: Sequence[Message], base: str) -> dict[str, Any]:
     found = {side: peak_memory(side, base, part) for side in ("earshot", "faster-whisper")}
     model = sum(file.stat().st_size for file in Path(base).iterdir()) / 1e6
     limit = 3 * model + 200
-    print(f"memory: {found}, model {model:.0f} MB, at most {limit:.0f} MB")
-    return {"peak_mb": found, "model_mb": round(model, 1), "limit_mb": round(limit, 1)}
+    ratio = round(found["earshot"] / found["faster-whisper"], 2)
+    print(f"memory: {found}, {ratio} of faster-whisper's; model {model:.0f} MB, at most {limit:.0f} MB")
+    return {"peak_mb": found, "ratio": ratio, "model_mb": round(model, 1), "limit_mb": round(limit, 1)}
 
 
 def _take_turns(title: str, sides: Sequence[Any], messages: Sequence[Message]) -> dict[str, Measured]:

@@ -5,7 +5,7 @@ import ctranslate2
 import numpy as np
 from faster_whisper import WhisperModel
 
-from transcribe.decoding import FRAMES_PER_SECOND, Policy
+from transcribe.decoding import FRAMES_PER_SECOND, PROMPT_BUDGET, Policy
 from transcribe.devices import Device, choose_device
 from transcribe.engine import FittedEngine
 from transcribe.errors import ModelError
@@ -18,6 +18,8 @@ from transcribe.settings import TranscribeSettings
 # keeps clear of the lengths at which some Whisper models loop; `earshot models check` tells whether to drop it.
 MICRO_CONTEXT = Context(tail_s=1.0, floor_s=0.0, longest_window_s=8.0)
 CAREFUL_CONTEXT = Context(tail_s=2.5, floor_s=10.0)
+# The most prompt tokens that micro was trained with.
+MICRO_PROMPT = 60
 # Where every window costs 30 s, they had better be long.
 LONGEST_FULL_WINDOW_S = 28.0
 
@@ -28,7 +30,14 @@ def load(settings: TranscribeSettings, policy: Policy | None = None) -> FittedEn
     device = choose_device(settings)
     whisper = _load(resolved, device)
     _check_languages(settings, whisper.supported_languages)
-    reader = Reader(whisper, policy or Policy(), settings.languages, settings.word_timestamps, device.together)
+    reader = Reader(
+        whisper,
+        policy or Policy(),
+        settings.languages,
+        settings.word_timestamps,
+        together=device.together,
+        prompt_budget=MICRO_PROMPT if resolved.demo else PROMPT_BUDGET,
+    )
     context = choose_context(settings, resolved)
     return FittedEngine(resolved.name, reader, context, device, settings.usual_language, settings.hotwords)
 

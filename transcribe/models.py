@@ -20,13 +20,21 @@ class ResolvedModel:
     def demo(self) -> bool:
         return self.name == MICRO
 
+    def __str__(self) -> str:
+        return f"{self.name} at {self.path}"
+
 
 @dataclass(frozen=True)
 class ListedModel:
+    """A model on this machine; `size` in bytes. `demo`: it knows only sample sentences."""
+
     name: str
     path: Path
     size: int
     demo: bool
+
+    def __str__(self) -> str:
+        return f"{self.name:20s} {self.size / 1e6:8.1f} MB  {self.path}{'  (demo only)' if self.demo else ''}"
 
 
 def resolve_model(name: str = "auto", *, allow_micro: bool = True) -> ResolvedModel:

@@ -12,7 +12,7 @@ from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
 
-from transcribe.decoding import FRAMES_PER_SECOND, FULL_FRAMES, PROMPT_BUDGET, Policy, Reading, best_reading, generate
+from transcribe.decoding import FRAMES_PER_SECOND, FULL_FRAMES, Policy, Reading, best_reading, generate
 from transcribe.language import Language, choose_language
 from transcribe.rows import Row, RowResult, stacked
 from transcribe.transcript import Segment
@@ -43,6 +43,7 @@ class Reader:
     languages: tuple[str, ...]
     word_timestamps: bool
     together: int
+    prompt_budget: int
     work: Work = field(default_factory=Work)
 
     def __post_init__(self) -> None:
@@ -56,7 +57,7 @@ class Reader:
         """The start of `text`, as much as the model's prompt budget takes."""
         if not text.strip():
             return ()
-        return (self.tokenizer.sot_prev, *self.tokenizer.encode(" " + text.strip())[:PROMPT_BUDGET])
+        return (self.tokenizer.sot_prev, *self.tokenizer.encode(" " + text.strip())[: self.prompt_budget])
 
     def read(self, rows: Sequence[Row]) -> list[RowResult]:
         """`rows` share context and prompt length."""

@@ -11,7 +11,7 @@ from transcribe.check import word_error_rate
 from transcribe.clip import SAMPLE_RATE
 from transcribe.decoding import Policy
 from transcribe.engine import FittedEngine
-from transcribe.loading import load
+from transcribe.loading import MICRO_PROMPT, load
 from transcribe.protocol import Outcome
 
 
@@ -201,7 +201,7 @@ def test_a_prompt_longer_than_the_budget_is_cut(engine: FittedEngine) -> None:
     (outcome,) = engine.transcribe([clip])
 
     assert read(outcome).state == "completed"
-    assert len(engine.reader.prompt_tokens(clip.prompt or "")) == 224
+    assert len(engine.reader.prompt_tokens(clip.prompt or "")) == MICRO_PROMPT + 1
 
 
 def test_what_looks_wrong_is_read_again_in_full_and_never_without_end() -> None:
