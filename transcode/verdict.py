@@ -72,7 +72,7 @@ def _nothing_decoded(log: DecodeLog) -> Rejected:
         return Rejected("no_audio", "The file has no sound in it.")
     if log.unsupported:
         return Rejected("unsupported_format", "The sound is in a format that we cannot play.")
-    if log.rates and log.played == Counts() and not log.declared_s:
+    if log.channels and log.played == Counts() and not log.declared_s:
         return Rejected("no_audio", "The file has no sound in it.")
     return Rejected("corrupt", "The recording is damaged and cannot be decoded.")
 
