@@ -3,6 +3,7 @@
 import { Client } from "./client.js";
 import { h, icon, say, set } from "./dom.js";
 import { Live } from "./live.js";
+import { Outbox } from "./outbox.js";
 import { askForThread } from "./new-thread.js";
 import { currentToken, forgetToken } from "./session.js";
 import { signIn } from "./sign-in.js";
@@ -15,16 +16,19 @@ class Page {
   #client;
   #live;
   #list;
+  #outbox;
   #thread = null;
 
   constructor(token) {
     this.#client = new Client("", token);
     this.#live = new Live(this.#client);
+    this.#outbox = new Outbox(this.#client);
     this.#list = new ThreadList(this.#client.user);
     this.offline = h("p", { class: "offline", role: "status" });
     this.pane = h("main", { id: "thread" }, hint());
     this.#build();
     this.#listen();
+    this.#outbox.flush();
     this.#route();
   }
 
@@ -42,6 +46,8 @@ class Page {
     on("message", (message) => this.#thread?.arrive(message));
     on("gone", (id) => this.#thread?.remove(id));
     on("online", (online) => say(this.offline, online ? "" : "Offline. Trying again…"));
+    this.#outbox.addEventListener("change", () => this.#thread?.composer.showWaiting());
+    this.#outbox.addEventListener("sent", (event) => this.#thread?.upsert(event.detail));
     this.#client.addEventListener("signedout", () => this.#leave());
     addEventListener("hashchange", () => this.#route());
     document.addEventListener("visibilitychange", () => this.#thread?.markRead());
@@ -74,7 +80,7 @@ class Page {
     try {
       const found = await this.#client.get(`/v1/threads/${encodeURIComponent(id)}`);
       if (location.hash.slice(1) !== id) return;
-      this.#thread = new Thread(this.#client, this.#live, found);
+      this.#thread = new Thread(this.#client, this.#live, this.#outbox, found);
       this.#live.open(id);
       this.pane.replaceChildren(this.#thread.element);
       await this.#thread.load();

@@ -54,10 +54,11 @@ class Player {
   }
 
   play(host, from = this.position(host)) {
-    this.#adopt(host);
+    const isNew = this.#adopt(host);
     this.playing = true;
+    if (isNew && !this.#isStale()) this.#load();
     this.#seek(from);
-    if (this.#isStale()) this.#renew();
+    if (isNew && this.#isStale()) this.#renew();
     else this.#start();
     host.playback();
   }
@@ -82,8 +83,7 @@ class Player {
     if (this.#host !== host) return;
     if (this.playing) this.pause();
     this.#host = null;
-    this.#audio.removeAttribute("src");
-    this.#audio.load();
+    this.#unload();
   }
 
   nextRate(host) {
@@ -93,20 +93,27 @@ class Player {
     host.playback();
   }
 
+  /** Whether it was not the current host before. */
   #adopt(host) {
-    if (this.#host === host) return;
+    if (this.#host === host) return false;
     const before = this.#host;
     if (before && this.playing) this.pause();
     this.#host = null;
     before?.playback();
     this.#host = host;
     this.#renewed = false;
-    this.#load();
+    this.#unload();
     announceMedia(host, this);
+    return true;
+  }
+
+  #unload() {
+    this.#audio.removeAttribute("src");
+    this.#audio.load();
   }
 
   #load() {
-    this.#audio.src = this.#host.source()?.url ?? "";
+    this.#audio.src = this.#host.source().url;
     this.#applyRate();
   }
 

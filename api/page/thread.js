@@ -14,11 +14,12 @@ export class Thread {
   #client;
   #live;
   #rows = new Map();
+  #nearTop;
   #cursor = null;
   #loading = false;
   #read = "";
 
-  constructor(client, live, thread) {
+  constructor(client, live, outbox, thread) {
     this.#client = client;
     this.#live = live;
     this.id = thread.id;
@@ -27,14 +28,15 @@ export class Thread {
     this.list = h("ol", { class: "messages", "aria-label": "Messages" });
     this.top = h("p", { class: "hint top" });
     this.scroller = h("div", { class: "scroller" }, h("div", {}, this.top, this.list));
-    this.composer = new Composer(client, thread.id, (message) => this.upsert(message));
+    this.composer = new Composer(client, outbox, thread.id, (message) => this.upsert(message));
     const back = h("a", { class: "back round", href: "#", "aria-label": "Back to all threads" }, icon("back"));
     const head = h("header", { class: "bar" }, back, h("div", {}, this.heading, this.members));
     this.element = h("section", { class: "thread" }, head, this.scroller, this.composer.element);
     this.describe(thread);
     this.list.addEventListener("change", (event) => event.detail?.id && this.upsert(event.detail));
     this.list.addEventListener("deleted", (event) => this.remove(event.detail));
-    this.#watchTop();
+    const seen = ([entry]) => entry.isIntersecting && this.load();
+    this.#nearTop = new IntersectionObserver(seen, { root: this.scroller, rootMargin: "600px 0px 0px" });
   }
 
   describe(thread) {
@@ -96,6 +98,7 @@ export class Thread {
     } finally {
       this.#loading = false;
     }
+    this.#watchTop();
     this.markRead();
   }
 
@@ -127,9 +130,10 @@ export class Thread {
     return this.#rows.get(this.list.lastElementChild?.dataset.id)?.message;
   }
 
+  /** The observer tells at once where things are, then only changes: after each load it is asked afresh. */
   #watchTop() {
-    const seen = ([entry]) => entry.isIntersecting && this.#cursor && this.load();
-    new IntersectionObserver(seen, { root: this.scroller, rootMargin: "600px 0px 0px" }).observe(this.top);
+    this.#nearTop.disconnect();
+    if (this.#cursor) this.#nearTop.observe(this.top);
   }
 }
 

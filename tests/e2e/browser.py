@@ -1,0 +1,102 @@
+"""A real Chromium, and pages that somebody is signed in to."""
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
+
+from tests.e2e.people import SAMPLES, Person, Thread
+from tests.stack import missing
+
+SCREENSHOTS = Path(__file__).parent / "screenshots"
+_PATIENCE_S = 20
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+# Sounds are objects that no document shows: the tests want to know what they really play.
+_LISTEN_IN = """
+window.sounds = [];
+const TrueAudio = window.Audio;
+window.Audio = function (...options) {
+  const sound = new TrueAudio(...options);
+  window.sounds.push(sound);
+  return sound;
+};
+"""
+
+
+@contextmanager
+def running_chromium() -> Iterator[Browser]:
+    """Debian's own; the test library's browsers are never downloaded."""
+    found = next(filter(None, map(shutil.which, _NAMES)), None)
+    if found is None:
+        missing("Chromium is not installed: apt-get install chromium")
+    options = ["--autoplay-policy=no-user-gesture-required"]
+    options += ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    options += [f"--use-file-for-fake-audio-capture={SAMPLES / 'stereo.wav'}"]
+    # As root, in a container, there is no sandbox for it.
+    options += ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as library:
+        browser = library.chromium.launch(executable_path=found, args=options)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """One person's browser window, and what it complained about."""
+
+    def __init__(self, browser: Browser, url: str, person: Person, **options: Any) -> None:
+        settings = {"viewport": {"width": 1200, "height": 800}, "locale": "en-GB", **options}
+        self.context: BrowserContext = browser.new_context(**settings)
+        self.context.add_init_script(_LISTEN_IN)
+        self.context.set_default_timeout(_PATIENCE_S * 1000)
+        self.page: Page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.page.on("console", lambda said: self._hear(said.type, said.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(f"{url}/#token={person.token}")
+
+    def open(self, thread: Thread) -> Page:
+        self.page.get_by_role("link", name=re.compile(thread.title)).click()
+        self.page.get_by_role("heading", name=thread.title).wait_for()
+        return self.page
+
+    def bubble(self, message: dict[str, Any]) -> Locator:
+        return self.page.locator(f'li[data-id="{message["id"]}"] voice-message')
+
+    def sounding(self) -> list[dict[str, Any]]:
+        """What sounds now."""
+        return list(
+            self.page.evaluate(
+                "sounds.filter(s => !s.paused).map(s => ({at: s.currentTime, rate: s.playbackRate, src: s.src}))"
+            )
+        )
+
+    def wait_for_sound(self, seconds: float = 0.2) -> None:
+        self._wait_until(f"sounds.some(s => !s.paused && s.currentTime > {seconds})")
+
+    def wait_for_silence(self) -> None:
+        self._wait_until("sounds.every(s => s.paused)")
+
+    def forgive(self, complaint: str) -> None:
+        """The browser itself reports requests that a test makes fail."""
+        self.complaints = [each for each in self.complaints if complaint not in each]
+
+    def close(self) -> None:
+        self.page.unroute_all(behavior="wait")
+        self.context.close()
+
+    def _wait_until(self, condition: str) -> None:
+        # The library's own waiting would need eval, which the page's policy forbids.
+        until = time.monotonic() + _PATIENCE_S
+        while not self.page.evaluate(condition):
+            assert time.monotonic() < until, condition
+            self.page.wait_for_timeout(30)
+
+    def _hear(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.complaints.append(text)

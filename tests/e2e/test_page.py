@@ -1,0 +1,96 @@
+"""Threads and messages on the page."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.e2e.conftest import Visiting
+from tests.e2e.people import Person
+
+
+def test_threads_are_listed_with_what_was_said_and_what_is_unheard(alice: Person, bob: Person, visit: Visiting) -> None:
+    thread = bob.start_thread("alice")
+    bob.speak(thread, "code.caf")
+    row = visit(alice).page.get_by_role("link", name=re.compile(thread.title))
+    expect(row).to_contain_text("0:03")
+    expect(row).to_contain_text("The code is four seven one nine.")
+    expect(row).to_contain_text("1 unread, 1 not heard")
+
+
+def test_the_token_does_not_stay_in_the_address(alice: Person, visit: Visiting) -> None:
+    page = visit(alice).page
+    expect(page.get_by_role("heading", name="Earshot")).to_be_visible()
+    assert "token" not in page.url
+    page.reload()
+    expect(page.get_by_role("heading", name="Earshot")).to_be_visible()
+    assert page.evaluate("localStorage.length") == 0
+
+
+def test_nobody_is_signed_in_by_a_token_that_is_refused(alice: Person, visit: Visiting) -> None:
+    stranger = visit(alice)
+    stranger.page.evaluate("sessionStorage.setItem('earshot.token', 'a.b.c')")
+    stranger.page.reload()
+    expect(stranger.page.get_by_role("alert")).to_contain_text("signed out")
+    expect(stranger.page.get_by_label("Token")).to_be_focused()
+    stranger.forgive("401")
+
+
+def test_texts_and_recordings_arrive_in_an_open_thread(alice: Person, bob: Person, visit: Visiting) -> None:
+    thread = alice.start_thread("bob")
+    visitor = visit(alice)
+    visitor.open(thread)
+    bob.write(thread, "Are you there? <b>Hello</b>")
+    expect(visitor.page.get_by_role("list", name="Messages")).to_contain_text("Are you there? <b>Hello</b>")
+    (spoken,) = bob.speak(thread, "stereo.wav")
+    expect(visitor.bubble(spoken)).to_contain_text("Please review the slides.")
+
+
+def test_a_text_that_is_sent_is_seen_by_the_other(alice: Person, bob: Person, visit: Visiting) -> None:
+    thread = alice.start_thread("bob")
+    hers, his = visit(alice), visit(bob)
+    hers.open(thread)
+    his.open(thread)
+    hers.page.get_by_label("Message", exact=True).fill("Good morning")
+    hers.page.get_by_label("Message", exact=True).press("Enter")
+    expect(his.page.get_by_role("list", name="Messages")).to_contain_text("Good morning")
+    expect(hers.page.get_by_role("list", name="Messages")).to_contain_text("Seen by bob")
+    expect(hers.page.get_by_label("Message", exact=True)).to_have_value("")
+
+
+def test_a_thread_can_be_started(alice: Person, bob: Person, visit: Visiting) -> None:
+    hers = visit(alice)
+    hers.page.get_by_role("button", name="New thread").click()
+    hers.page.get_by_label("With").fill("bob, carol")
+    hers.page.get_by_label("Title").fill("Lunch")
+    hers.page.get_by_role("button", name="Start").click()
+    expect(hers.page.get_by_role("heading", name="Lunch")).to_be_visible()
+    expect(hers.page.get_by_text("You and bob and carol")).to_be_visible()
+    expect(visit(bob).page.get_by_role("link", name=re.compile("Lunch"))).to_be_visible()
+
+
+def test_earlier_messages_load_as_one_scrolls_up(alice: Person, bob: Person, visit: Visiting) -> None:
+    thread = bob.start_thread("alice")
+    for number in range(75):
+        bob.write(thread, f"Text {number}")
+    visitor = visit(alice)
+    page = visitor.open(thread)
+    expect(page.get_by_text("Text 74", exact=True)).to_be_in_viewport()
+    for earliest in ("Text 45", "Text 15", "Text 0"):
+        expect(page.get_by_text(earliest, exact=True)).to_be_attached()
+        page.locator(".scroller").evaluate("scroller => scroller.scrollTo(0, -scroller.scrollHeight)")
+    expect(page.get_by_text("Text 0", exact=True)).to_be_in_viewport()
+    texts = page.locator("ol.messages .bubble p").all_text_contents()
+    assert texts == [f"Text {number}" for number in range(75)]
+
+
+def test_what_is_deleted_disappears_for_everybody(alice: Person, bob: Person, visit: Visiting) -> None:
+    thread = bob.start_thread("alice")
+    (spoken,) = bob.speak(thread, "stereo.wav")
+    hers, his = visit(alice), visit(bob)
+    hers.open(thread)
+    his.open(thread)
+    his.bubble(spoken).get_by_role("button", name="More actions").click()
+    his.bubble(spoken).get_by_role("button", name="Delete for everybody").click()
+    his.bubble(spoken).get_by_role("button", name="Delete", exact=True).click()
+    expect(his.bubble(spoken)).to_have_count(0)
+    expect(hers.bubble(spoken)).to_have_count(0)

@@ -1,0 +1,141 @@
+"""The page for everybody: keyboard, screen reader, small and dark screens, slow lines."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+import api
+from tests.e2e.browser import SCREENSHOTS
+from tests.e2e.conftest import Visiting
+from tests.e2e.people import Person
+
+PAGE = Path(api.__file__).parent / "page"
+_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@pytest.fixture
+def spoken(alice: Person, bob: Person) -> tuple[Any, list[dict[str, Any]]]:
+    thread = bob.start_thread("alice")
+    first = bob.speak(thread, "meeting.m4a", "room.m4a")
+    alice.write(thread, "مرحبا، شكرا على الرسالة")
+    return thread, first + alice.speak(thread, "vertrag.mp3")
+
+
+def test_everything_is_done_by_keyboard(alice: Person, visit: Visiting, spoken: Any) -> None:
+    thread, (message, *_) = spoken
+    visitor = visit(alice)
+    page = visitor.page
+    _tab_to(page, thread.title)
+    page.keyboard.press("Enter")
+    bubble = visitor.bubble(message)
+    expect(bubble).to_be_visible()
+    _tab_to(page, "Play voice message from bob")
+    page.keyboard.press("Enter")
+    visitor.wait_for_sound()
+    page.keyboard.press("Space")
+    visitor.wait_for_silence()
+    page.keyboard.press("Tab")
+    slider = bubble.get_by_role("slider", name="Position")
+    expect(slider).to_be_focused()
+    page.keyboard.press("Home")
+    expect(slider).to_have_attribute("aria-valuetext", "0:00 of 8 seconds")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(slider).to_have_attribute("aria-valuenow", "4000")
+    page.keyboard.press("ArrowLeft")
+    expect(slider).to_have_attribute("aria-valuetext", "0:02 of 8 seconds")
+    page.keyboard.press("Enter")
+    visitor.wait_for_sound(2)
+    page.keyboard.press("Space")
+    visitor.wait_for_silence()
+    _tab_to(page, "Transcript")
+    expect(bubble.locator(".word").first).to_be_visible()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    expect(bubble.locator(".word.chosen")).to_have_text("Bob,")
+    page.keyboard.press("Enter")
+    visitor.wait_for_sound(0)
+    page.keyboard.press("Escape")
+
+
+def test_the_menu_opens_and_closes_by_keyboard(alice: Person, visit: Visiting, spoken: Any) -> None:
+    thread, (message, *_) = spoken
+    visitor = visit(alice)
+    page = visitor.open(thread)
+    more = visitor.bubble(message).get_by_role("button", name="More actions")
+    more.focus()
+    page.keyboard.press("Enter")
+    expect(more).to_have_attribute("aria-expanded", "true")
+    expect(visitor.bubble(message).get_by_role("button", name="Mark as heard")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(more).to_have_attribute("aria-expanded", "false")
+    expect(more).to_be_focused()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(alice: Person, visit: Visiting, spoken: Any, scheme: str) -> None:
+    thread, (message, *_) = spoken
+    visitor = visit(alice, color_scheme=scheme)
+    page = visitor.open(thread)
+    expect(visitor.bubble(message)).to_be_visible()
+    bubble = visitor.bubble(message)
+    bubble.get_by_role("button", name="Play").click()
+    expect(bubble.locator(".word.now")).to_be_visible()
+    bubble.get_by_role("button", name="Pause").click()
+    bubble.get_by_role("button", name="More actions").click()
+    _assert_accessible(page)
+    bubble.get_by_role("button", name="Transcribe again").click()
+    page.get_by_role("button", name="New thread").click()
+    _assert_accessible(page)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "scheme"), [(320, 640, "light"), (768, 1024, "dark"), (1440, 900, "light")]
+)
+def test_nothing_is_cut_off(alice: Person, visit: Visiting, spoken: Any, width: int, height: int, scheme: str) -> None:
+    thread, messages = spoken
+    visitor = visit(alice, viewport={"width": width, "height": height}, color_scheme=scheme)
+    page = visitor.open(thread)
+    expect(visitor.bubble(messages[-1])).to_be_in_viewport()
+    SCREENSHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{width}x{height}-{scheme}.png")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator(".scroller").evaluate("each => each.scrollWidth - each.clientWidth") == 0
+    assert page.get_by_text("مرحبا").evaluate("each => getComputedStyle(each).direction") == "rtl"
+
+
+def test_motion_stops_for_those_who_asked_for_less(alice: Person, visit: Visiting, spoken: Any) -> None:
+    thread, (message, *_) = spoken
+    visitor = visit(alice, reduced_motion="reduce")
+    visitor.open(thread)
+    button = visitor.bubble(message).locator(".play")
+    assert button.evaluate("each => getComputedStyle(each).transitionDuration") == "0s"
+
+
+def test_the_page_weighs_little() -> None:
+    assert sum(len(gzip.compress(file.read_bytes())) for file in PAGE.iterdir()) < 60_000
+
+
+def _tab_to(page: Page, name: str) -> None:
+    """Presses Tab until what has the focus is called so."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if name in page.evaluate(_FOCUSED):
+            return
+    raise AssertionError(f"Tab does not reach {name}")
+
+
+_FOCUSED = """() => {
+  let focused = document.activeElement;
+  while (focused?.shadowRoot?.activeElement) focused = focused.shadowRoot.activeElement;
+  return (focused?.getAttribute("aria-label") ?? "") + focused?.textContent;
+}"""
+
+
+def _assert_accessible(page: Page) -> None:
+    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": _TAGS}}).response["violations"]
+    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
