@@ -11,9 +11,25 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
-from api import docs, health, jobs, messages, metrics, receipts, stream, threads, transcripts, voices, web
+from api import (
+    docs,
+    events,
+    health,
+    jobs,
+    messages,
+    metrics,
+    receipts,
+    stream,
+    threads,
+    transcripts,
+    tus,
+    uploads,
+    voices,
+    web,
+)
 from api.errors import ProblemView
 from api.handlers import install
+from api.hub import Hub
 from api.middleware import BoundedBody, Observed
 from api.services import Services, make_services
 from api.settings import ApiSettings
@@ -22,7 +38,7 @@ from pipeline.rings import Ringer
 from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
-_ROOMS = (threads, messages, voices, transcripts, receipts, jobs, health, metrics, docs)
+_ROOMS = (threads, messages, voices, uploads, transcripts, receipts, events, jobs, health, metrics, docs)
 _EXPOSED = [
     "Location",
     "Retry-After",
@@ -32,6 +48,7 @@ _EXPOSED = [
     "Content-Length",
     "ETag",
     "WWW-Authenticate",
+    *tus.EXPOSED,
 ]
 
 
@@ -52,9 +69,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 def assemble(services: Services, close: Any = lambda: None) -> FastAPI:
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        current_default_thread_limiter().total_tokens = services.api.threads
-        yield
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        current_default_thread_limiter().total_tokens = services.api.api_threads
+        hub = app.state.hub = Hub(services.database, services.renderer)
+        with events.ending_with_the_server(hub):
+            yield
+        await hub.close()
         close()
         services.database.close()
 
@@ -74,6 +94,7 @@ def assemble(services: Services, close: Any = lambda: None) -> FastAPI:
         app.include_router(stream.router)
     app.include_router(web.page_router(services))
     app.add_middleware(BoundedBody)
+    app.add_middleware(tus.Tus)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=services.api.cors_origins,

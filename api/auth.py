@@ -26,6 +26,8 @@ class Caller:
     subject: str
     scopes: frozenset[str]
     acts_for: str | None
+    # Unix time; what lasts longer than a request ends with its token.
+    expires_at: float
 
     @property
     def is_service(self) -> bool:
@@ -132,10 +134,10 @@ def _caller(claims: dict[str, Any], earshot_user: str | None) -> Caller:
         raise unauthorized("the token's scope must be a string")
     scopes = frozenset(scope.split())
     if earshot_user is None:
-        return Caller(subject, scopes, None)
+        return Caller(subject, scopes, None, claims["exp"])
     if "service" not in scopes:
         raise Problem("forbidden", "only a token with the scope service may send Earshot-User")
-    return Caller(subject, scopes, _header_text(earshot_user))
+    return Caller(subject, scopes, _header_text(earshot_user), claims["exp"])
 
 
 def _header_text(value: str) -> str:

@@ -1,6 +1,6 @@
 """Who may call, and where the API is reached."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -19,7 +19,11 @@ class ApiSettings(BaseSettings):
     jwt_issuer: str | None = None
     # Origins of web pages that may call the API, separated by commas; `*` for any.
     cors_origins: Annotated[list[str], NoDecode] = []
-    threads: int = Field(40, ge=1, le=400)
+    # Whether who joins a thread also sees what was said before.
+    join_history: Literal["all", "none"] = "none"
+    api_threads: int = Field(40, ge=1, le=400)
+    # Uploads have threads of their own: when the object store hangs, reading goes on.
+    upload_threads: int = Field(16, ge=1, le=400)
 
     @field_validator("cors_origins", mode="before")
     @classmethod

@@ -72,7 +72,8 @@ def add_participant(thread_id: str, body: NewParticipant, here: Here, user: Acti
     """Adding who is already in changes nothing."""
     with here.database.transaction() as connection:
         require_member(connection, thread_id, user)
-        if not threads.add_member(connection, thread_id, body.user_id):
+        history = here.api.join_history == "all"
+        if not threads.add_member(connection, thread_id, body.user_id, history=history):
             raise Problem(
                 "invalid_request", f"the thread has {threads.MAX_PARTICIPANTS} participants: nobody else fits"
             )

@@ -141,6 +141,14 @@ def by_ids(connection: Connection, ids: Sequence[str], viewer: str) -> dict[str,
     return {message.id: message for message in found}
 
 
+def told_to_all(connection: Connection, ids: Sequence[str]) -> dict[str, Message]:
+    """Those that are not deleted, whoever looks: for events and webhooks, which know by themselves who may see them."""
+    if not ids:
+        return {}
+    found = _with_receipts(connection, _whole().where(messages.c.id.in_(ids), messages.c.deleted_at.is_(None)))
+    return {message.id: message for message in found}
+
+
 def page(connection: Connection, thread_id: str, viewer: str, *, limit: int, before_seq: int | None) -> list[Message]:
     """Newest first; `before_seq` is the last message's seq of the page before."""
     query = _seen_by(viewer).where(messages.c.thread_id == thread_id)
@@ -229,20 +237,26 @@ def _add(connection: Connection, message_id: str, thread_id: str, sender: str, *
 def _seen_by(viewer: str) -> Select[Any]:
     me = participants.alias("me")
     return (
+        _whole()
+        .join(me, me.c.thread_id == messages.c.thread_id)
+        .where(
+            me.c.user_id == viewer,
+            messages.c.seq > me.c.visible_after_seq,
+            messages.c.deleted_at.is_(None),
+        )
+    )
+
+
+def _whole() -> Select[Any]:
+    return (
         select(
             *messages.c,
             voices.c.state.label("voice_state"),
             *(voices.c[name].label(f"voice_{name}") for name in _VOICE),
             *(transcripts.c[name].label(f"transcript_{name}") for name in _TRANSCRIPT),
         )
-        .join(me, me.c.thread_id == messages.c.thread_id)
         .outerjoin(voices, voices.c.message_id == messages.c.id)
         .outerjoin(transcripts, transcripts.c.id == voices.c.transcript_id)
-        .where(
-            me.c.user_id == viewer,
-            messages.c.seq > me.c.visible_after_seq,
-            messages.c.deleted_at.is_(None),
-        )
     )
 
 
@@ -284,15 +298,21 @@ def _with_receipts(connection: Connection, query: Select[Any]) -> list[Message]:
     return [_message(row, readers[row.thread_id], players[row.id]) for row in rows]
 
 
-def _readers(connection: Connection, thread_ids: set[str]) -> dict[str, list[tuple[str, int]]]:
+def _readers(connection: Connection, thread_ids: set[str]) -> dict[str, list[tuple[str, range]]]:
+    """Who has read which numbers: never those from before they joined."""
     rows = connection.execute(
-        select(participants.c.thread_id, participants.c.user_id, participants.c.read_seq)
+        select(
+            participants.c.thread_id,
+            participants.c.user_id,
+            participants.c.visible_after_seq,
+            participants.c.read_seq,
+        )
         .where(participants.c.thread_id.in_(thread_ids), participants.c.read_seq > 0)
         .order_by(participants.c.user_id)
     )
-    readers: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    readers: dict[str, list[tuple[str, range]]] = defaultdict(list)
     for row in rows:
-        readers[row.thread_id].append((row.user_id, row.read_seq))
+        readers[row.thread_id].append((row.user_id, range(row.visible_after_seq + 1, row.read_seq + 1)))
     return readers
 
 
@@ -310,7 +330,7 @@ def _players(connection: Connection, message_ids: Sequence[str]) -> dict[str, li
     return players
 
 
-def _message(row: Any, readers: list[tuple[str, int]], played_by: list[str]) -> Message:
+def _message(row: Any, readers: list[tuple[str, range]], played_by: list[str]) -> Message:
     return Message(
         id=row.id,
         thread_id=row.thread_id,
@@ -321,7 +341,7 @@ def _message(row: Any, readers: list[tuple[str, int]], played_by: list[str]) -> 
         external_id=row.external_id,
         created_at=row.created_at,
         voice=None if row.voice_state is None else _voice(row),
-        read_by=[user for user, seq in readers if seq >= row.seq and user != row.sender_id],
+        read_by=[user for user, read in readers if row.seq in read and user != row.sender_id],
         played_by=[user for user in played_by if user != row.sender_id],
     )
 

@@ -3,6 +3,7 @@
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     DateTime,
     Double,
@@ -162,14 +163,25 @@ events = Table(
     "events",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    # With the transaction's id a reader can wait for those still open: ids alone don't follow commit order.
-    Column("xid", BigInteger, nullable=False, server_default=text("pg_current_xact_id()::text::bigint")),
+    # Given after the commit, under the lock of `event_log`: ids don't follow commit order, positions do.
+    Column("position", BigInteger, unique=True),
     Column("type", Text, nullable=False),
     Column("thread_id", Text, nullable=False),
     Column("message_id", Text),
     Column("user_id", Text),
     _moment("created_at", nullable=False, server_default=NOW),
-    Index("events_order_idx", "xid", "id"),
+    Index("events_unordered_idx", "id", postgresql_where=text("position IS NULL")),
+    Index("events_thread_id_position_idx", "thread_id", "position"),
+)
+
+event_log = Table(
+    "event_log",
+    metadata,
+    Column("one", Boolean, primary_key=True, server_default=text("true")),
+    # Positions up to `trimmed` are gone, those up to `last` are given.
+    Column("last", BigInteger, nullable=False, server_default=text("0")),
+    Column("trimmed", BigInteger, nullable=False, server_default=text("0")),
+    CheckConstraint("one", name="event_log_one_row"),
 )
 
 intents = Table(

@@ -1,11 +1,12 @@
 """Threads and who is in them."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, select, tuple_, update
+from sqlalchemy import ARRAY, Connection, Select, Text, delete, func, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
 from storage.ids import new_id
@@ -94,15 +95,33 @@ def members(connection: Connection, thread_id: str) -> list[str]:
     return list(connection.execute(query.order_by(participants.c.user_id)).scalars())
 
 
-def add_member(connection: Connection, thread_id: str, user_id: str) -> bool:
-    """False when the thread is full. Adding who is already in changes nothing."""
-    lock(connection, thread_id)
+def members_among(connection: Connection, thread_ids: Iterable[str], users: Sequence[str]) -> dict[str, set[str]]:
+    """Which of `users` are in each of the threads."""
+    found: dict[str, set[str]] = defaultdict(set)
+    query = select(participants.c.thread_id, participants.c.user_id).where(
+        participants.c.thread_id.in_(set(thread_ids)),
+        participants.c.user_id == func.any(literal(list(users), ARRAY(Text))),
+    )
+    for row in connection.execute(query):
+        found[row.thread_id].add(row.user_id)
+    return found
+
+
+def add_member(connection: Connection, thread_id: str, user_id: str, *, history: bool = False) -> bool:
+    """False when the thread is full. Adding who is already in changes nothing.
+
+    Who joins sees what is said from then on, with `history` also what was said before.
+    """
+    last_seq = lock(connection, thread_id)
     if has_member(connection, thread_id, user_id):
         return True
     count = select(func.count()).where(participants.c.thread_id == thread_id)
     if connection.execute(count).scalar_one() >= MAX_PARTICIPANTS:
         return False
-    connection.execute(participants.insert().values(thread_id=thread_id, user_id=user_id))
+    visible_after = 0 if history else last_seq
+    connection.execute(
+        participants.insert().values(thread_id=thread_id, user_id=user_id, visible_after_seq=visible_after)
+    )
     return True
 
 
@@ -110,8 +129,10 @@ def remove_member(connection: Connection, thread_id: str, user_id: str) -> None:
     connection.execute(delete(participants).where(_membership(thread_id, user_id)))
 
 
-def lock(connection: Connection, thread_id: str) -> None:
-    connection.execute(select(threads.c.id).where(threads.c.id == thread_id).with_for_update(key_share=True))
+def lock(connection: Connection, thread_id: str) -> int:
+    """Keeps messages and people from being added meanwhile; returns the number of the last message."""
+    query = select(threads.c.last_seq).where(threads.c.id == thread_id).with_for_update(key_share=True)
+    return int(connection.execute(query).scalar_one())
 
 
 def next_seq(connection: Connection, thread_id: str) -> int:
