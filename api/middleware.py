@@ -1,5 +1,6 @@
 """What happens around every request, as plain ASGI so that streams stay streams."""
 
+import re
 import time
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -9,8 +10,8 @@ from api.errors import Problem
 from api.measurements import Requests
 
 MAX_JSON_BYTES = 1024 * 1024
-# The one call whose body is a recording; it counts for itself.
-_STREAMED = "/voice-messages"
+# The calls whose body is a recording; they count for themselves.
+_STREAMED = re.compile(r".*/voice-messages|/v1/uploads(/[^/]*)?")
 
 
 class Observed:
@@ -38,7 +39,7 @@ class Observed:
         try:
             await self._app(scope, receive, answer)
         finally:
-            route = getattr(scope.get("route"), "path", "unmatched")
+            route = getattr(scope.get("route"), "path_format", "unmatched")
             self._requests.observe(_method(scope), route, status, time.perf_counter() - begun)
 
 
@@ -49,7 +50,7 @@ class BoundedBody:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].endswith(_STREAMED):
+        if scope["type"] != "http" or _STREAMED.fullmatch(scope["path"]):
             return await self._app(scope, receive, send)
         claimed = Headers(scope=scope).get("content-length", "")
         received = 0

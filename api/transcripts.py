@@ -95,7 +95,12 @@ def list_versions(message_id: str, here: Here, user: ActingUser) -> Response:
     ),
 )
 def transcribe_again(
-    message_id: str, body: NewTranscript, request: Request, here: Here, user: ActingUser, key: Key = None
+    message_id: str,
+    request: Request,
+    here: Here,
+    user: ActingUser,
+    body: NewTranscript = NewTranscript(),
+    key: Key = None,
 ) -> Response:
     """Makes a further version, for instance in a language that was not recognised. What is there stays."""
     with here.database.transaction() as connection:

@@ -46,7 +46,7 @@ def test_of_a_deleted_message_only_that_is_told(alice: Person, bob: Person, thre
     place = listening.place
     said = alice.post(f"/v1/threads/{thread}/messages", json={"text": "never mind"}).json()["id"]
     alice.delete(f"/v1/messages/{said}")
-    listening.wait_for(2)
+    stack.wait_until(lambda: "message.deleted" in listening.types())
     with Listener(bob, place) as later:
         (told,) = later.wait_for(1)
     assert (told.type, told.data) == ("message.deleted", {"id": said, "thread_id": thread})

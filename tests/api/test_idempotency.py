@@ -83,7 +83,7 @@ def test_requests_at_the_same_time_make_one_message(alice: Person, thread: str, 
 def test_a_key_that_can_not_be_kept_is_refused(alice: Person, thread: str, recording: bytes, key: bytes) -> None:
     for path, body in (("messages", {"json": {"text": "hi"}}), ("voice-messages", {"content": recording})):
         headers = [(b"Idempotency-Key", key)]
-        answer = alice.post(f"/v1/threads/{thread}/{path}", headers=headers, **body)  # type: ignore[arg-type]
+        answer = alice.post(f"/v1/threads/{thread}/{path}", headers=headers, **body)
         assert (answer.status_code, code_of(answer)) == (400, "invalid_request")
 
 

@@ -61,6 +61,7 @@ def test_a_rerun_makes_a_version_that_can_be_undone(alice: Person, bob: Person, 
     assert answer.status_code == 202
     assert (answer.json()["state"], answer.json()["version"], answer.json()["active"]) == ("pending", 2, False)
     second = answer.json()["id"]
+    assert code_of(bob.post(f"/v1/messages/{played}/transcripts")) == "transcript_not_ready"
     activate = f"/v1/messages/{played}/transcripts/{second}/activate"
     assert code_of(alice.post(activate)) == "transcript_not_ready"
     workers.transcribe(played, NOTHING_SAID)
@@ -76,6 +77,6 @@ def test_a_rerun_makes_a_version_that_can_be_undone(alice: Person, bob: Person, 
     assert code_of(alice.post(f"/v1/messages/{played}/transcripts/tra_nothing/activate")) == "not_found"
 
 
-@pytest.mark.parametrize("body", [{"language": "klingon"}, {"language": "e"}, {"model": "large-v3"}, [], None])
+@pytest.mark.parametrize("body", [{"language": "klingon"}, {"language": "e"}, {"model": "large-v3"}, [], "de"])
 def test_a_rerun_that_can_not_be_done_as_asked_is_refused(alice: Person, played: str, body: object) -> None:
     assert code_of(alice.post(f"/v1/messages/{played}/transcripts", json=body)) == "invalid_request"

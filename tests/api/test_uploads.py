@@ -16,8 +16,8 @@ from tests.api.conftest import SAMPLES, Person, Server, code_of, token
 
 
 def test_a_form_is_taken_like_a_bare_body(server: Server, alice: Person, thread: str, recording: bytes) -> None:
-    form = {"note": (None, "for you"), "file": ("voice.m4a", recording, "audio/mp4")}
-    answer = alice.post(f"/v1/threads/{thread}/voice-messages", files=form)
+    form = {"file": ("voice.m4a", recording, "audio/mp4")}
+    answer = alice.post(f"/v1/threads/{thread}/voice-messages", data={"note": "for you"}, files=form)
     assert answer.status_code == 201
     assert _stored(server, answer.json()["id"]) == recording
 

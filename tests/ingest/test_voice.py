@@ -1,0 +1,155 @@
+"""Whatever dies between the bytes and the row: nothing answered is lost, nothing unanswered stays."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+
+from ingest.errors import Refused
+from ingest.quota import Quota
+from ingest.settings import IngestSettings
+from ingest.spool import Spool
+from ingest.voice import Accepted, Intake, NoThread, Ticket, Upload
+from storage import idempotency, jobs, threads
+from storage.database import Database
+from storage.errors import StorageUnavailable
+from storage.objects import ObjectStore
+from storage.tables import events, intents, messages
+
+RECORDING = (Path(__file__).parent.parent.parent / "pipeline" / "samples" / "call.3gp").read_bytes()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def intake(database: Database, object_store: ObjectStore) -> Intake:
+    return Intake(database, object_store, "messages", Quota(IngestSettings()))
+
+
+@pytest.fixture
+def upload(database: Database) -> Upload:
+    with database.transaction() as connection:
+        thread, _ = threads.create(connection, creator="alice", members=["bob"])
+    return Upload(thread, "alice", "en", "ours", f"/v1/threads/{thread}/voice-messages", secrets.token_hex(8))
+
+
+def accepted(intake: Intake, upload: Upload, ticket: Ticket, recording: bytes = RECORDING) -> Accepted:
+    with Spool() as spool:
+        asyncio.run(spool.write(recording))
+        return intake.accept(upload, spool, ticket)
+
+
+def rows(database: Database, table: object) -> int:
+    with database.transaction() as connection:
+        return len(connection.execute(select(table)).all())  # type: ignore[call-overload]
+
+
+def test_an_accepted_upload_is_a_message_a_job_an_event_and_an_object(
+    intake: Intake, upload: Upload, database: Database, object_store: ObjectStore
+) -> None:
+    message = accepted(intake, upload, intake.begin(upload)).message
+    assert message is not None
+    assert message.voice is not None
+    assert message.voice.container == "3gp"
+    with object_store.get(message.voice.original_key) as stream:
+        assert stream.read() == RECORDING
+    assert (rows(database, events), rows(database, intents)) == (1, 0)
+    with database.transaction() as connection:
+        claimed = jobs.claim(connection, "media", lane=None, limit=5, lease_s=60, worker="w")
+        assert [job.message_id for job in claimed] == [message.id]
+
+
+def test_a_replay_makes_nothing_new(intake: Intake, upload: Upload, database: Database) -> None:
+    first = accepted(intake, upload, intake.begin(upload))
+    again = accepted(intake, upload, intake.begin(upload))
+    assert again.replayed
+    assert again.message == first.message
+    with pytest.raises(Refused) as refused:
+        accepted(intake, upload, intake.begin(upload), RECORDING + b"\0")
+    assert refused.value.code == "idempotency_mismatch"
+    assert rows(database, messages) == 1
+
+
+def test_when_the_object_store_fails_there_is_no_message(
+    intake: Intake, upload: Upload, database: Database, monkeypatch: pytest.MonkeyPatch, object_store: ObjectStore
+) -> None:
+    ticket = intake.begin(upload)
+    with monkeypatch.context() as outage:
+        outage.setattr(object_store, "_bucket", "a-bucket-that-is-not-there")
+        with pytest.raises(StorageUnavailable):
+            accepted(intake, upload, ticket)
+    assert (rows(database, messages), rows(database, intents)) == (0, 1)
+    assert accepted(intake, upload, ticket).message is not None
+
+
+def test_when_the_database_fails_after_the_put_the_sweep_finds_the_object(
+    intake: Intake, upload: Upload, database: Database, object_store: ObjectStore
+) -> None:
+    """A trigger breaks the last transaction, as losing the database would."""
+    ticket = intake.begin(upload)
+    with database.transaction() as connection:
+        connection.execute(text("ALTER TABLE jobs ADD CONSTRAINT broken CHECK (state <> 'queued')"))
+    with pytest.raises(Exception, match="broken"):
+        accepted(intake, upload, ticket)
+    with database.transaction() as connection:
+        assert connection.execute(select(messages)).all() == []
+        kept = connection.execute(select(intents.c.object_key)).scalar_one()
+    assert object_store.head(kept) is not None
+
+
+def test_an_object_swept_before_its_message_was_made_is_not_promised(
+    intake: Intake, upload: Upload, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticket, put = intake.begin(upload), ObjectStore.put
+
+    def put_and_sweep(store: ObjectStore, key: str, *arguments: object, **details: object) -> None:
+        put(store, key, *arguments, **details)  # type: ignore[arg-type]
+        with database.transaction() as connection:
+            connection.execute(intents.delete())
+
+    monkeypatch.setattr(ObjectStore, "put", put_and_sweep)
+    with pytest.raises(StorageUnavailable, match="swept"):
+        accepted(intake, upload, ticket)
+    assert rows(database, messages) == 0
+
+
+def test_a_request_that_lost_its_key_makes_no_message(intake: Intake, upload: Upload, database: Database) -> None:
+    ticket = intake.begin(upload)
+    with database.transaction() as connection:
+        connection.execute(text("UPDATE idempotency_keys SET locked_until = now() - interval '1 second'"))
+    other = intake.begin(upload)
+    with pytest.raises(idempotency.InProgress):
+        accepted(intake, upload, ticket)
+    assert rows(database, messages) == 0
+    assert accepted(intake, upload, other).message is not None
+
+
+def test_who_left_meanwhile_sends_nothing(intake: Intake, upload: Upload, database: Database) -> None:
+    ticket = intake.begin(upload)
+    with database.transaction() as connection:
+        threads.remove_member(connection, upload.thread_id, upload.sender)
+    with pytest.raises(NoThread):
+        accepted(intake, upload, ticket)
+    with pytest.raises(NoThread):
+        intake.begin(upload)
+    assert rows(database, messages) == 0
+
+
+def test_a_refused_request_frees_its_key_at_once(intake: Intake, upload: Upload) -> None:
+    async def refuse() -> None:
+        async with intake.holding(intake.begin(upload)):
+            with pytest.raises(idempotency.InProgress):
+                intake.begin(upload)
+            raise Refused("no_audio", "empty")
+
+    with pytest.raises(Refused):
+        asyncio.run(refuse())
+    assert isinstance(intake.begin(upload), idempotency.Claim)
