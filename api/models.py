@@ -1,6 +1,6 @@
 """What clients send. Answers are in pipeline.render, where webhooks find them too."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -72,6 +72,10 @@ class Correction(BaseModel):
 class Played(BaseModel):
     position_ms: int = Field(ge=0, le=MAX_POSITION_MS)
     completed: bool = False
+
+
+class Signal(BaseModel):
+    kind: Literal["typing", "recording"]
 
 
 class Read(BaseModel):
