@@ -19,6 +19,7 @@ from api import (
     messages,
     metrics,
     receipts,
+    signals,
     stream,
     threads,
     transcripts,
@@ -38,7 +39,7 @@ from pipeline.rings import Ringer
 from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
-_ROOMS = (threads, messages, voices, uploads, transcripts, receipts, events, jobs, health, metrics, docs)
+_ROOMS = (threads, messages, voices, uploads, transcripts, receipts, signals, events, jobs, health, metrics, docs)
 _EXPOSED = [
     "Location",
     "Retry-After",

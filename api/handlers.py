@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from api.errors import KINDS, Problem, not_found, problem_response
 from ingest.errors import Refused
+from ingest.turns import NoUpload
 from ingest.voice import NoThread
 from storage.errors import StorageFull, StorageUnavailable
 from storage.idempotency import InProgress
@@ -25,6 +26,7 @@ def install(app: FastAPI) -> None:
         RequestValidationError,
         Refused,
         NoThread,
+        NoUpload,
         InProgress,
         StorageUnavailable,
         StorageFull,
@@ -53,9 +55,10 @@ def translate(error: Exception) -> Problem:
         case RequestValidationError():
             return Problem("invalid_request", _first_fault(error.errors()))
         case Refused():
-            return Problem(error.code, error.message)
-        case NoThread():
-            return not_found("thread")
+            retry = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else None
+            return Problem(error.code, error.message, headers=retry)
+        case NoThread() | NoUpload():
+            return not_found("thread" if isinstance(error, NoThread) else "upload")
         case InProgress():
             detail = "a request with this Idempotency-Key is running: ask again in a moment"
             return Problem("idempotency_conflict", detail, headers={"Retry-After": "1"})

@@ -9,6 +9,7 @@ from api import models
 from api.answers import json_answer
 from api.errors import documented
 from api.services import Here
+from ingest.settings import IngestSettings
 from storage.threads import MAX_PARTICIPANTS
 
 log = logging.getLogger(__name__)
@@ -26,12 +27,21 @@ class ReadyView(BaseModel):
     degraded: list[str]
 
 
+class RateLimitsView(BaseModel):
+    """Of one user; `open_uploads` are those that take more than one request."""
+
+    open_uploads: int
+    messages_per_hour: int
+    bytes_per_hour: int
+
+
 class LimitsView(BaseModel):
     max_bytes: int
     max_duration_ms: int
     max_participants: int
     max_text_characters: int
     max_page: int
+    rate_limits: RateLimitsView | None
 
 
 @router.get("/healthz", response_model=HealthView)
@@ -58,7 +68,18 @@ async def limits(here: Here) -> Response:
             max_participants=MAX_PARTICIPANTS,
             max_text_characters=models.MAX_TEXT,
             max_page=100,
+            rate_limits=_rate_limits(here.ingest),
         )
+    )
+
+
+def _rate_limits(settings: IngestSettings) -> RateLimitsView | None:
+    if not settings.rate_limits:
+        return None
+    return RateLimitsView(
+        open_uploads=settings.open_uploads,
+        messages_per_hour=settings.hourly_messages,
+        bytes_per_hour=settings.hourly_bytes,
     )
 
 

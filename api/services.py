@@ -4,16 +4,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from api.auth import Verifier
 from api.measurements import Queues, Requests
 from api.settings import ApiSettings
+from ingest.finishing import Finisher
+from ingest.quota import Quota
+from ingest.resumable import Resumable
 from ingest.settings import IngestSettings
 from ingest.voice import Intake
 from pipeline.playback import PlaybackSettings, PresignedPlayback, ProxiedPlayback, make_playback
 from pipeline.render import Renderer
 from storage.database import Database
+from storage.jobs import Queue
 from storage.objects import ObjectStore
 from storage.settings import StorageSettings
 
@@ -30,10 +35,12 @@ class Services:
     playback: PresignedPlayback | ProxiedPlayback
     renderer: Renderer
     intake: Intake
+    resumable: Resumable
     verifier: Verifier
-    ring: Callable[[str], None]
+    ring: Callable[[Queue], None]
     ping_broker: Callable[[], None]
     requests: Requests
+    upload_slots: CapacityLimiter
 
 
 def make_services(
@@ -42,12 +49,14 @@ def make_services(
     ingest: IngestSettings,
     storage: StorageSettings,
     playback: PlaybackSettings,
-    ring: Callable[[str], None],
+    ring: Callable[[Queue], None],
     ping_broker: Callable[[], None],
 ) -> Services:
     """Connects to nothing."""
     database, store = Database(storage.database_url), ObjectStore(storage)
     player = make_playback(playback, store)
+    quota = Quota(ingest)
+    intake = Intake(database, store, storage.s3_prefix, quota)
     requests = Requests()
     requests.registry.register(Queues(database))
     return Services(
@@ -58,11 +67,13 @@ def make_services(
         store=store,
         playback=player,
         renderer=Renderer(player),
-        intake=Intake(database, store, storage.s3_prefix),
+        intake=intake,
+        resumable=Resumable(database, Finisher(database, intake, ring), quota),
         verifier=Verifier(api),
         ring=ring,
         ping_broker=ping_broker,
         requests=requests,
+        upload_slots=CapacityLimiter(api.upload_threads),
     )
 
 

@@ -3,8 +3,8 @@
 from typing import Annotated, Literal
 
 import numpy as np
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
 from api.answers import answers, json_answer
@@ -57,6 +57,7 @@ class WaveformView(BaseModel):
         "too_large",
         "unsupported_format",
         "body_timeout",
+        "rate_limited",
         "idempotency_conflict",
         "idempotency_mismatch",
     ),
@@ -73,17 +74,20 @@ async def send_voice(
 ) -> Response:
     """The recording as the body, or as the field `file` of a form. With 201 it is durable."""
     upload = Upload(checked_thread(thread_id), user, language, external_id, request.url.path, checked(key))
-    ticket = await run_in_threadpool(here.intake.begin, upload)
+    size = _content_length(request)
+    # One that is too large by its own word is refused as such, not for the room that it would take.
+    foreseen = size and min(size, here.ingest.max_bytes)
+    ticket = await run_sync(here.intake.begin, upload, foreseen, limiter=here.upload_slots)
     async with here.intake.holding(ticket):
         with Spool() as spool:
             await receive(
                 request.stream(),
                 spool,
                 content_type=request.headers.get("content-type", ""),
-                content_length=_content_length(request),
+                content_length=size,
                 settings=here.ingest,
             )
-            return await run_in_threadpool(_accept, here, upload, spool, ticket)
+            return await run_sync(_accept, here, upload, spool, ticket, limiter=here.upload_slots)
 
 
 @router.get(

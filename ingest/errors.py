@@ -2,12 +2,13 @@
 
 
 class Refused(Exception):
-    """`code` is one of the public error codes."""
+    """`code` is one of the public error codes; `retry_after_s` says when the same may be taken."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *, retry_after_s: int | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.retry_after_s = retry_after_s
 
 
 def too_large(max_bytes: int) -> Refused:
@@ -16,3 +17,7 @@ def too_large(max_bytes: int) -> Refused:
 
 def incomplete_form() -> Refused:
     return Refused("invalid_request", "the form ends before its last boundary: send it again")
+
+
+def rate_limited(message: str, retry_after_s: int) -> Refused:
+    return Refused("rate_limited", message, retry_after_s=retry_after_s)

@@ -3,8 +3,10 @@
 import asyncio
 import errno
 import hashlib
+import io
 import os
 import tempfile
+from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -30,6 +32,13 @@ class Spool:
         if len(self._waiting) > MEMORY_BYTES:
             await asyncio.to_thread(self._flush)
 
+    def write_here(self, data: bytes) -> None:
+        """`write` for a thread that may block."""
+        self.size += len(data)
+        self._waiting += data
+        if len(self._waiting) > MEMORY_BYTES:
+            self._flush()
+
     def finish(self) -> str:
         """The SHA-256 in hex; nothing may be written after it."""
         if self._file is not None:
@@ -43,6 +52,13 @@ class Spool:
             return bytes(self._waiting[:size])
         self._file.seek(0)
         return self._file.read(size)
+
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """All of it again, `size` bytes at a time."""
+        source = io.BytesIO(self._waiting) if self._file is None else self._file
+        source.seek(0)
+        while piece := source.read(size):
+            yield piece
 
     def body(self) -> BinaryIO | bytes:
         return bytes(self._waiting) if self._file is None else self._file

@@ -8,11 +8,14 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
 from ingest.errors import Refused
+from ingest.quota import Quota
 from ingest.spool import Spool
 from storage import idempotency, intents, messages, threads
 from storage.database import Database
@@ -27,6 +30,8 @@ log = logging.getLogger(__name__)
 # Longer than every try of a PUT together; then the sweep may delete what nobody refers to.
 INTENT_TTL_S = 900
 Ticket = idempotency.Claim | idempotency.Finished | None
+# What else happens in the transaction that makes the message, given its id; what this raises undoes it.
+Settle = Callable[[Connection, str], None]
 
 
 class NoThread(Exception):
@@ -41,8 +46,8 @@ class Upload:
     sender: str
     language: str | None
     external_id: str | None
-    path: str
-    key: str | None
+    path: str = ""
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,33 +62,71 @@ class Accepted:
 class Intake:
     """Safe to share between threads; its methods block."""
 
-    def __init__(self, database: Database, store: ObjectStore, prefix: str) -> None:
+    def __init__(self, database: Database, store: ObjectStore, prefix: str, quota: Quota) -> None:
         self._database = database
         self._store = store
         self._prefix = prefix
+        self._quota = quota
 
-    def begin(self, upload: Upload) -> Ticket:
-        """Raises NoThread, and InProgress when another request has the same key."""
+    def begin(self, upload: Upload, size: int | None = None) -> Ticket:
+        """`size` is what the body claims to be, if it does. Raises NoThread, Refused (`rate_limited`), and
+        InProgress when another request has the same key."""
         with self._database.transaction() as connection:
             if not threads.has_member(connection, upload.thread_id, upload.sender):
                 raise NoThread
-            if upload.key is None:
-                return None
-            return idempotency.begin(connection, upload.sender, upload.path, upload.key)
+            ticket = None
+            if upload.key is not None:
+                ticket = idempotency.begin(connection, upload.sender, upload.path, upload.key)
+            if not isinstance(ticket, idempotency.Finished):
+                self._quota.foresee(connection, upload.sender, size)
+            return ticket
 
     def accept(self, upload: Upload, spool: Spool, ticket: Ticket) -> Accepted:
-        """Raises Refused (`unsupported_format`, `idempotency_mismatch`), NoThread, InProgress when another request took
-        over, StorageUnavailable and StorageFull."""
+        """Raises Refused (`unsupported_format`, `idempotency_mismatch`, `rate_limited`), NoThread, InProgress when
+        another request took over, StorageUnavailable and StorageFull."""
         sha256 = spool.finish()
         fingerprint = _fingerprint(upload, sha256)
         if isinstance(ticket, idempotency.Finished):
             return self._replay(upload, fingerprint, ticket)
-        container = sniff(spool.head(HEAD_BYTES))
-        if container is None:
-            raise Refused("unsupported_format", "no audio container known to us begins like this file")
+
+        def settle(connection: Connection, message_id: str) -> None:
+            self._quota.charge(connection, upload.sender, spool.size)
+            if ticket is not None:
+                idempotency.complete(connection, ticket, fingerprint=fingerprint, status=201, resource_id=message_id)
+
+        return Accepted(self.keep(upload, spool, sha256, settle), 201, replayed=False)
+
+    def keep(self, upload: Upload, spool: Spool, sha256: str, settle: Settle) -> messages.Message:
+        """A finished spool becomes a message; raises as `accept` does, and what `settle` raises."""
+        container = sniffed(spool.head(HEAD_BYTES))
         message_id = new_id("msg")
-        original = self._put(message_id, spool, sha256, container)
-        return self._commit(upload, message_id, original, ticket, fingerprint)
+        key = self.declare_original(message_id, sha256, container)
+        self._store.put(key, spool.body(), size=spool.size, content_type=container.mime_type, sha256=sha256)
+        return self.commit(upload, message_id, messages.Original(key, spool.size, sha256, container.name), settle)
+
+    def declare_original(self, message_id: str, sha256: str, container: Container) -> str:
+        """The key under which the original may now be put."""
+        key = object_key(self._prefix, message_id, "original", sha256, container.extension)
+        with self._database.transaction() as connection:
+            intents.declare(connection, message_id, [key], ttl_s=INTENT_TTL_S)
+        return key
+
+    def commit(self, upload: Upload, message_id: str, original: messages.Original, settle: Settle) -> messages.Message:
+        with self._database.transaction() as connection:
+            messages.add_voice(
+                connection,
+                message_id,
+                upload.thread_id,
+                upload.sender,
+                original,
+                language=upload.language,
+                external_id=upload.external_id,
+            )
+            settle(connection, message_id)
+            message = messages.get(connection, message_id, upload.sender)
+            if message is None:
+                raise NoThread
+        return message
 
     @asynccontextmanager
     async def holding(self, ticket: Ticket) -> AsyncIterator[None]:
@@ -129,32 +172,13 @@ class Intake:
             message = messages.get(connection, finished.resource_id, upload.sender)
         return Accepted(message, finished.status, replayed=True)
 
-    def _put(self, message_id: str, spool: Spool, sha256: str, container: Container) -> messages.Original:
-        key = object_key(self._prefix, message_id, "original", sha256, container.extension)
-        with self._database.transaction() as connection:
-            intents.declare(connection, message_id, [key], ttl_s=INTENT_TTL_S)
-        self._store.put(key, spool.body(), size=spool.size, content_type=container.mime_type, sha256=sha256)
-        return messages.Original(key, spool.size, sha256, container.name)
 
-    def _commit(
-        self, upload: Upload, message_id: str, original: messages.Original, ticket: Ticket, fingerprint: str
-    ) -> Accepted:
-        with self._database.transaction() as connection:
-            messages.add_voice(
-                connection,
-                message_id,
-                upload.thread_id,
-                upload.sender,
-                original,
-                language=upload.language,
-                external_id=upload.external_id,
-            )
-            if isinstance(ticket, idempotency.Claim):
-                idempotency.complete(connection, ticket, fingerprint=fingerprint, status=201, resource_id=message_id)
-            message = messages.get(connection, message_id, upload.sender)
-            if message is None:
-                raise NoThread
-        return Accepted(message, 201, replayed=False)
+def sniffed(head: bytes) -> Container:
+    """Raises Refused when no recording begins like this."""
+    container = sniff(head)
+    if container is None:
+        raise Refused("unsupported_format", "no audio container known to us begins like this file")
+    return container
 
 
 def _fingerprint(upload: Upload, sha256: str) -> str:

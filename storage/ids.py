@@ -16,3 +16,11 @@ def new_id(prefix: str) -> str:
 
 def is_id(prefix: str, text: str) -> bool:
     return text.startswith(prefix + "_") and _PATTERN.fullmatch(text) is not None
+
+
+def made_at(text: str) -> float:
+    """Unix time at which an id was made; 0 for what is no id."""
+    if not is_id(text[:3], text):
+        return 0.0
+    number = sum(_ALPHABET.index(letter) << shift for letter, shift in zip(text[4:], range(125, -1, -5), strict=True))
+    return (number >> 80) / 1000

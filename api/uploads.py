@@ -1,0 +1,113 @@
+"""Resumable uploads: tus 1.0 with creation, creation-with-upload, checksum, expiration and termination."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from api import tus
+from api.auth import ActingUser
+from api.errors import Problem, not_found
+from api.once import REPLAYED, Key, checked
+from api.services import Here, Services
+from api.threads import checked_thread
+from ingest.body import Body
+from ingest.checksums import Checksum, parse_checksum
+from ingest.errors import Refused, too_large
+from storage.ids import is_id
+from storage.uploads import NewUpload
+
+# The protocol describes itself (OPTIONS), and OpenAPI has no words for it.
+router = APIRouter(prefix=tus.PREFIX, include_in_schema=False)
+
+
+async def _upload_id(request: Request) -> str:
+    tus.require_version(request)
+    upload_id = str(request.path_params["upload_id"])
+    if not is_id("upl", upload_id):
+        raise not_found("upload")
+    return upload_id
+
+
+UploadId = Annotated[str, Depends(_upload_id)]
+
+
+@router.options("")
+@router.options("/{upload_id}")
+async def describe(here: Here) -> Response:
+    return Response(status_code=204, headers=tus.options(here.ingest.max_bytes))
+
+
+@router.post("")
+async def create(request: Request, here: Here, user: ActingUser, key: Key = None) -> Response:
+    """What comes in the body is taken as the upload's first bytes."""
+    tus.require_version(request)
+    new = _announced(request, user, here.ingest.max_bytes)
+    body = _body(request, here)
+    has_bytes = "content-type" in request.headers and body.size != 0
+    if has_bytes:
+        tus.require_chunk(request)
+    checksum = _checksum(request)
+    created = await here.resumable.create(new, tus.PREFIX, checked(key))
+    upload = created.upload
+    if has_bytes and not created.replayed:
+        upload = await here.resumable.receive(upload.id, user, 0, body, checksum)
+    headers = {"Location": f"{tus.PREFIX}/{upload.id}", **(REPLAYED if created.replayed else {})}
+    return Response(status_code=201, headers={**headers, **tus.progress(upload)})
+
+
+@router.head("/{upload_id}")
+async def look(upload_id: UploadId, here: Here, user: ActingUser) -> Response:
+    upload = await here.resumable.look(upload_id, user)
+    headers = {"Upload-Length": str(upload.length), **tus.progress(upload)}
+    if upload.metadata:
+        headers["Upload-Metadata"] = upload.metadata
+    return Response(headers=headers)
+
+
+@router.patch("/{upload_id}")
+async def append(upload_id: UploadId, request: Request, here: Here, user: ActingUser) -> Response:
+    tus.require_chunk(request)
+    offset = tus.number(request, "Upload-Offset")
+    upload = await here.resumable.receive(upload_id, user, offset, _body(request, here), _checksum(request))
+    return Response(status_code=204, headers=tus.progress(upload))
+
+
+@router.delete("/{upload_id}")
+async def terminate(upload_id: UploadId, here: Here, user: ActingUser) -> Response:
+    await here.resumable.terminate(upload_id, user)
+    return Response(status_code=204)
+
+
+def _announced(request: Request, user: str, max_bytes: int) -> NewUpload:
+    length = tus.number(request, "Upload-Length")
+    if length > max_bytes:
+        raise too_large(max_bytes)
+    if length == 0:
+        raise Refused("no_audio", "the recording is empty")
+    raw = request.headers.get("upload-metadata", "")
+    found = tus.metadata(raw)
+    if "thread_id" not in found:
+        raise Problem("invalid_request", "Upload-Metadata names no thread_id", status=400)
+    return NewUpload(
+        user_id=user,
+        method="tus",
+        thread_id=checked_thread(found["thread_id"]),
+        length=length,
+        language=tus.language(found),
+        external_id=tus.external_id(found),
+        metadata=raw,
+    )
+
+
+def _body(request: Request, here: Services) -> Body:
+    size = request.headers.get("content-length")
+    return Body(
+        request.receive,
+        size=int(size) if size is not None and size.isdecimal() and len(size) < 16 else None,
+        idle_s=here.ingest.idle_s,
+    )
+
+
+def _checksum(request: Request) -> Checksum | None:
+    header = request.headers.get("upload-checksum")
+    return parse_checksum(header) if header is not None else None

@@ -1,0 +1,212 @@
+"""Uploads in pieces: created, continued by any process, and made a message when the last byte is there."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from anyio import to_thread
+from sqlalchemy import Connection
+
+from ingest.body import Body
+from ingest.checksums import Checksum
+from ingest.errors import Refused, too_large
+from ingest.finishing import Finisher
+from ingest.holds import Hold, Holds
+from ingest.quota import Quota
+from ingest.spool import Spool
+from ingest.turns import NoUpload, Turns, raise_refusal
+from ingest.voice import NoThread, sniffed
+from storage import idempotency, threads, uploads
+from storage.database import Database
+from storage.uploads import NewUpload, NotAccepted, StoredUpload
+from transcode.containers import HEAD_BYTES
+
+# A short body that comes at once needs no hold: one transaction takes it.
+_QUICK_S = 0.03
+_PIECE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Created:
+    upload: StoredUpload
+    replayed: bool
+
+
+class Resumable:
+    """For one event loop; what blocks runs in its threads."""
+
+    def __init__(self, database: Database, finisher: Finisher, quota: Quota) -> None:
+        self._finisher = finisher
+        self._quota = quota
+        self._holds = Holds(database)
+        self._turns = Turns(database, self._holds)
+
+    async def create(self, new: NewUpload, path: str, key: str | None) -> Created:
+        """Raises NoThread, NoUpload (the key's upload is gone), Refused (`rate_limited`, `idempotency_mismatch`)."""
+        created = await self._turns.run(partial(self._create, new=new, path=path, key=key))
+        if created.replayed:
+            return Created(await self.look(created.upload.id, new.user_id), replayed=True)
+        return created
+
+    async def look(self, upload_id: str, user: str) -> StoredUpload:
+        """What is durable of it, after whoever adds to it was told to let go. One that is full becomes its message.
+
+        Raises NoUpload, Refused (`upload_expired`, or what its bytes were refused for), StorageUnavailable.
+        """
+        upload = await self._turns.seen(upload_id, user)
+        if upload.holder is not None:
+            await self._turns.free(upload)
+            upload = await self._turns.seen(upload_id, user)
+        return await self._finished(upload)
+
+    async def terminate(self, upload_id: str, user: str) -> None:
+        """Raises NoUpload, Refused (`upload_expired`)."""
+        await self._turns.seen(upload_id, user)
+        await self._turns.run(partial(uploads.terminate, upload_id=upload_id))
+
+    async def receive(
+        self, upload_id: str, user: str, offset: int, body: Body, checksum: Checksum | None = None
+    ) -> StoredUpload:
+        """Adds the body behind `offset`, as much of it as comes and fits; the last byte makes the message.
+
+        Raises NoUpload, StorageUnavailable, StorageFull and Refused: `offset_conflict`, `too_large`,
+        `checksum_mismatch` (nothing was added), `body_timeout`, `upload_expired`, `unsupported_format`.
+        """
+        if checksum is not None:
+            upload = await self._receive_checked(upload_id, user, offset, body, checksum)
+        else:
+            upload = await self._receive_unchecked(upload_id, user, offset, body)
+        if body.state == "idle" and not upload.is_full:
+            raise Refused("body_timeout", "the body stopped coming; what came before is kept")
+        if body.state == "asked" and not upload.is_full:
+            raise Refused("offset_conflict", "another request took this upload over; what came before is kept")
+        return await self._finished(upload)
+
+    def _create(self, connection: Connection, new: NewUpload, path: str, key: str | None) -> Created:
+        if not threads.has_member(connection, new.thread_id, new.user_id):
+            raise NoThread
+        claim = idempotency.begin(connection, new.user_id, path, key) if key is not None else None
+        fingerprint = hashlib.sha256(repr(new).encode()).hexdigest()
+        if isinstance(claim, idempotency.Finished):
+            if claim.fingerprint != fingerprint:
+                raise Refused("idempotency_mismatch", "this Idempotency-Key was used for another upload")
+            return Created(_existing(connection, claim.resource_id, new.user_id), replayed=True)
+        self._quota.charge_open(connection, new.user_id, new.length)
+        upload_id = uploads.create(connection, new)
+        if claim is not None:
+            idempotency.complete(connection, claim, fingerprint=fingerprint, status=201, resource_id=upload_id)
+        return Created(_existing(connection, upload_id, new.user_id), replayed=False)
+
+    async def _receive_unchecked(self, upload_id: str, user: str, offset: int, body: Body) -> StoredUpload:
+        begun = b""
+        if body.size is not None and body.size <= self._holds.share_bytes():
+            begun = await body.read_quickly(_QUICK_S)
+            if body.state in ("whole", "gone"):
+                write = partial(self._append, upload_id, user, offset, [begun], len(begun))
+                return await self._turns.written(write, upload_id, user, offset, len(begun))
+        return await self._receive_held(upload_id, user, offset, body, begun)
+
+    async def _receive_held(self, upload_id: str, user: str, offset: int, body: Body, begun: bytes) -> StoredUpload:
+        """In as many transactions as the memory that one request may use makes necessary."""
+        hold, upload = await self._turns.taken(upload_id, user, offset, body.size or len(begun))
+        waiting = bytearray(begun)
+        with self._holds.listed(hold):
+            while upload.state == "open" and not upload.is_full:
+                room = upload.length - upload.received
+                while body.state == "coming" and len(waiting) < min(room, self._holds.share_bytes()):
+                    waiting += await body.read(hold)
+                piece, waiting = bytes(waiting[:room]), bytearray()
+                more = body.state == "coming"
+                upload = await self._add(upload, user, piece, hold, keep=more)
+                if not more:
+                    break
+        return upload
+
+    async def _add(self, upload: StoredUpload, user: str, piece: bytes, hold: Hold, *, keep: bool) -> StoredUpload:
+        write = partial(
+            self._append, upload.id, user, upload.received, [piece], len(piece), holder=hold.name, keep=keep
+        )
+        try:
+            return await to_thread.run_sync(write)
+        except NotAccepted:
+            await self._turns.seen(upload.id, user)
+            raise Refused("offset_conflict", "another request took this upload over") from None
+
+    async def _receive_checked(
+        self, upload_id: str, user: str, offset: int, body: Body, checksum: Checksum
+    ) -> StoredUpload:
+        """All or nothing, in one transaction: bytes count once their checksum has been seen to be right."""
+        hold, upload = await self._turns.taken(upload_id, user, offset, body.size or 0)
+        try:
+            with self._holds.listed(hold), Spool() as spool:
+                await self._fill(spool, body, hold, checksum, room=upload.length - offset)
+                if body.state == "whole":
+                    pieces = spool.pieces(_PIECE_BYTES)
+                    write = partial(self._append, upload_id, user, offset, pieces, spool.size, holder=hold.name)
+                    upload = await self._turns.written(write, upload_id, user, offset, spool.size)
+                return upload
+        finally:
+            await self._turns.run(partial(uploads.let_go, upload_id=upload_id, holder=hold.name))
+
+    async def _fill(self, spool: Spool, body: Body, hold: Hold, checksum: Checksum, room: int) -> None:
+        hasher = checksum.hasher()
+        while body.state == "coming":
+            piece = await body.read(hold)
+            hasher.update(piece)
+            await spool.write(piece)
+            if spool.size > room:
+                raise too_large(room)
+        if body.state == "whole":
+            checksum.compare(hasher)
+
+    def _append(
+        self,
+        upload_id: str,
+        user: str,
+        offset: int,
+        pieces: Iterable[bytes],
+        size: int,
+        *,
+        holder: str | None = None,
+        keep: bool = False,
+    ) -> StoredUpload:
+        """What is no recording ends here, before the rest of it is sent."""
+
+        def add(connection: Connection) -> StoredUpload:
+            upload = uploads.append(connection, upload_id, user, offset, pieces, size, holder=holder, keep=keep)
+            if size and offset < HEAD_BYTES and upload.received >= min(HEAD_BYTES, upload.length):
+                return _sniffed(connection, upload)
+            return upload
+
+        return self._turns.work(add)
+
+    async def _finished(self, upload: StoredUpload) -> StoredUpload:
+        raise_refusal(upload)
+        if upload.state == "open" and upload.is_full:
+            upload = await self._finish(upload) or await self._turns.seen(upload.id, upload.user_id)
+            raise_refusal(upload)
+        return upload
+
+    async def _finish(self, upload: StoredUpload) -> StoredUpload | None:
+        try:
+            return await to_thread.run_sync(self._finisher.finish, upload)
+        except BaseException:
+            await to_thread.run_sync(self._finisher.give_up, upload)
+            raise
+
+
+def _existing(connection: Connection, upload_id: str, user: str) -> StoredUpload:
+    upload = uploads.get(connection, upload_id, user, "tus")
+    if upload is None:
+        raise NoUpload
+    return upload
+
+
+def _sniffed(connection: Connection, upload: StoredUpload) -> StoredUpload:
+    try:
+        sniffed(uploads.head(connection, upload.id, HEAD_BYTES))
+    except Refused as error:
+        uploads.refuse(connection, upload.id, error.code, error.message)
+        return replace(upload, state="refused", error_code=error.code, error_message=error.message)
+    return upload

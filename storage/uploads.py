@@ -1,0 +1,277 @@
+"""Uploads that take more than one request, and the bytes that came so far.
+
+Chunks are rows, written in the transaction that moves the offset, so that any process can go on and what is reported is
+durable. At most one request holds an upload at a time; a holder that was passed over finds that it may not write.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, Self
+
+from sqlalchemy import Connection, Row, Update, case, delete, func, select, update
+
+from storage.ids import new_id
+from storage.tables import NOW, upload_chunks, uploads
+
+Method = Literal["tus", "direct"]
+# How long an upload waits for its next byte.
+OPEN_TTL = timedelta(hours=24)
+# How long a finished one can be asked for its message.
+FINISHED_TTL = timedelta(days=7)
+_ROWS_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class NewUpload:
+    """`length` in bytes; `content_type` and `sha256` (hex) are what a direct upload's sender says of it."""
+
+    user_id: str
+    method: Method
+    thread_id: str
+    length: int
+    language: str | None = None
+    external_id: str | None = None
+    metadata: str | None = None
+    content_type: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class StoredUpload:
+    """`received` bytes are durable. `state` is open, finished (then `message_id` is set) or refused (`error_code`)."""
+
+    id: str
+    user_id: str
+    method: Method
+    thread_id: str
+    language: str | None
+    external_id: str | None
+    metadata: str | None
+    content_type: str | None
+    sha256: str | None
+    length: int
+    received: int
+    state: Literal["open", "finished", "refused"]
+    message_id: str | None
+    error_code: str | None
+    error_message: str | None
+    holder: str | None
+    expires_at: datetime
+    expired: bool
+
+    @property
+    def is_full(self) -> bool:
+        return self.received == self.length
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> Self:
+        return cls(**row._mapping)
+
+
+class NotAccepted(Exception):
+    """The upload is not as the writer believed: held, moved on, ended, expired or gone. Read it again."""
+
+
+def create(connection: Connection, new: NewUpload, *, sweep_after: timedelta | None = None) -> str:
+    """Returns the id. `sweep_after` is for uploads that leave an object behind."""
+    now = func.clock_timestamp()
+    values = {**new.__dict__, "id": new_id("upl"), "state": "open", "expires_at": now + OPEN_TTL}
+    sweep_at = None if sweep_after is None else now + sweep_after
+    connection.execute(uploads.insert().values(**values, sweep_at=sweep_at))
+    return str(values["id"])
+
+
+def get(connection: Connection, upload_id: str, user_id: str, method: Method) -> StoredUpload | None:
+    """None when there is no such upload of this user, by this method."""
+    row = connection.execute(
+        select(*_FIELDS).where(uploads.c.id == upload_id, uploads.c.user_id == user_id, uploads.c.method == method)
+    ).first()
+    return None if row is None else StoredUpload.of(row)
+
+
+def hold(connection: Connection, upload_id: str, user_id: str, offset: int, size: int, holder: str) -> StoredUpload:
+    """Makes `holder` the one that may append, `size` bytes at least, at `offset`; raises NotAccepted."""
+    fits = (uploads.c.holder.is_(None), uploads.c.received < uploads.c.length, uploads.c.length >= offset + size)
+    free = _open(upload_id, offset).where(uploads.c.user_id == user_id, *fits)
+    return _changed(connection, free.values(holder=holder, asked=False, touched_at=NOW))
+
+
+def append(
+    connection: Connection,
+    upload_id: str,
+    user_id: str,
+    offset: int,
+    pieces: Iterable[bytes],
+    size: int,
+    *,
+    holder: str | None,
+    keep: bool,
+) -> StoredUpload:
+    """Adds `size` bytes behind `offset` in the name of `holder`, who stays it when told to `keep`; raises NotAccepted.
+
+    With no holder the upload must be free. What is full is held under its own id until it is finished.
+    """
+    after = offset + size
+    free = uploads.c.holder.is_(None) if holder is None else uploads.c.holder == holder
+    statement = _open(upload_id, offset).where(uploads.c.user_id == user_id, free, uploads.c.length >= after)
+    next_holder = case((uploads.c.length == after, uploads.c.id), else_=holder if keep else None)
+    changed = _changed(
+        connection,
+        statement.values(received=after, holder=next_holder, touched_at=NOW, expires_at=_from_now(OPEN_TTL)),
+    )
+    for piece in pieces:
+        connection.execute(upload_chunks.insert().values(upload_id=upload_id, start=offset, data=piece))
+        offset += len(piece)
+    return changed
+
+
+def let_go(connection: Connection, upload_id: str, holder: str) -> None:
+    """Gives the upload free, whether the holder does it itself or was too slow to be waited for."""
+    connection.execute(
+        update(uploads).where(uploads.c.id == upload_id, uploads.c.holder == holder).values(holder=None, asked=False)
+    )
+
+
+def ask(connection: Connection, upload_id: str) -> None:
+    """Tells the holder, in whatever process, that another request waits for it."""
+    connection.execute(
+        update(uploads).where(uploads.c.id == upload_id, uploads.c.holder.is_not(None)).values(asked=True)
+    )
+
+
+def holder_of(connection: Connection, upload_id: str) -> str | None:
+    return connection.execute(select(uploads.c.holder).where(uploads.c.id == upload_id)).scalar()
+
+
+def undisturbed(connection: Connection, holders: Iterable[tuple[str, str]]) -> set[str]:
+    """Those holders of (upload id, holder) that still hold and were not asked to let go."""
+    pairs = list(holders)
+    rows = connection.execute(
+        select(uploads.c.holder).where(uploads.c.id.in_({pair[0] for pair in pairs}), uploads.c.asked.is_(False))
+    ).scalars()
+    return set(rows) & {pair[1] for pair in pairs}
+
+
+def head(connection: Connection, upload_id: str, size: int) -> bytes:
+    """The first bytes, at most `size`, of what came so far."""
+    rows = connection.execute(
+        select(upload_chunks.c.data)
+        .where(upload_chunks.c.upload_id == upload_id, upload_chunks.c.start < size)
+        .order_by(upload_chunks.c.start)
+    ).scalars()
+    return b"".join(rows)[:size]
+
+
+def chunks(connection: Connection, upload_id: str) -> Iterator[bytes]:
+    """All that came, in order, a few rows in memory at a time."""
+    after = -1
+    while True:
+        rows = connection.execute(
+            select(upload_chunks.c.start, upload_chunks.c.data)
+            .where(upload_chunks.c.upload_id == upload_id, upload_chunks.c.start > after)
+            .order_by(upload_chunks.c.start)
+            .limit(_ROWS_AT_ONCE)
+        ).all()
+        for row in rows:
+            yield row.data
+        if len(rows) < _ROWS_AT_ONCE:
+            return
+        after = rows[-1].start
+
+
+def finish(connection: Connection, upload_id: str, message_id: str) -> None:
+    """For the transaction that makes the message; raises NotAccepted when another one was quicker, or it was ended."""
+    _end(connection, upload_id, state="finished", message_id=message_id)
+
+
+def refuse(connection: Connection, upload_id: str, code: str, message: str) -> None:
+    """Raises NotAccepted when it was ended meanwhile."""
+    _end(connection, upload_id, state="refused", error_code=code, error_message=message)
+
+
+def terminate(connection: Connection, upload_id: str) -> None:
+    """Forgets the upload and all that came of it; a message made of it stays."""
+    connection.execute(delete(uploads).where(uploads.c.id == upload_id))
+
+
+def claim_full(connection: Connection, *, untouched_s: float, limit: int = 10) -> list[StoredUpload]:
+    """Uploads with all their bytes that nobody finished, for whoever does so now; the same ones come again later."""
+    waiting = (
+        select(uploads.c.id)
+        .where(
+            uploads.c.state == "open",
+            uploads.c.received == uploads.c.length,
+            uploads.c.touched_at < func.clock_timestamp() - timedelta(seconds=untouched_s),
+        )
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = connection.execute(
+        update(uploads).where(uploads.c.id.in_(waiting)).values(touched_at=NOW).returning(*_FIELDS)
+    )
+    return [StoredUpload.of(row) for row in rows]
+
+
+def due_sweeps(connection: Connection, *, limit: int = 100) -> list[str]:
+    """Ids of uploads whose objects are to be deleted now, locked until the transaction ends."""
+    rows = connection.execute(
+        select(uploads.c.id)
+        .where(uploads.c.sweep_at < func.clock_timestamp())
+        .order_by(uploads.c.sweep_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return list(rows.scalars())
+
+
+def swept(connection: Connection, upload_ids: Iterable[str]) -> None:
+    connection.execute(update(uploads).where(uploads.c.id.in_(list(upload_ids))).values(sweep_at=None))
+
+
+def forget_expired(connection: Connection, *, limit: int = 1000) -> int:
+    """Deletes expired uploads that left no object behind, with all their bytes; returns how many."""
+    expired = (
+        select(uploads.c.id)
+        .where(uploads.c.expires_at < func.clock_timestamp(), uploads.c.sweep_at.is_(None))
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return connection.execute(delete(uploads).where(uploads.c.id.in_(expired))).rowcount
+
+
+def _end(connection: Connection, upload_id: str, **values: str) -> None:
+    _changed(
+        connection,
+        update(uploads)
+        .where(uploads.c.id == upload_id, uploads.c.state == "open")
+        .values(**values, holder=None, asked=False, touched_at=NOW, expires_at=_from_now(FINISHED_TTL)),
+    )
+    connection.execute(delete(upload_chunks).where(upload_chunks.c.upload_id == upload_id))
+
+
+def _open(upload_id: str, offset: int) -> Update:
+    return update(uploads).where(
+        uploads.c.id == upload_id,
+        uploads.c.state == "open",
+        uploads.c.method == "tus",
+        uploads.c.received == offset,
+        uploads.c.expires_at > func.clock_timestamp(),
+    )
+
+
+def _changed(connection: Connection, statement: Update) -> StoredUpload:
+    row = connection.execute(statement.returning(*_FIELDS)).first()
+    if row is None:
+        raise NotAccepted
+    return StoredUpload.of(row)
+
+
+def _from_now(time: timedelta) -> Any:
+    return func.clock_timestamp() + time
+
+
+_FIELDS = (
+    *(uploads.c[name] for name in StoredUpload.__dataclass_fields__ if name != "expired"),
+    (uploads.c.expires_at < func.clock_timestamp()).label("expired"),
+)
