@@ -54,7 +54,9 @@ class Reading:
         return len(data) / len(zlib.compress(data))
 
     def failed(self, policy: Policy) -> bool:
-        return self.looped(policy) or (policy.lowest_logprob is not None and self.avg_logprob < policy.lowest_logprob)
+        # Written so that a log-probability that is no number has failed.
+        improbable = policy.lowest_logprob is not None and not self.avg_logprob >= policy.lowest_logprob
+        return improbable or self.looped(policy)
 
     def looped(self, policy: Policy) -> bool:
         if policy.highest_compression is None:

@@ -11,6 +11,7 @@ from transcribe.devices import Device
 from transcribe.errors import TranscribeError
 from transcribe.gate import Window, speech_windows
 from transcribe.language import canonical_language
+from transcribe.mel import log_mel
 from transcribe.protocol import Outcome, nothing
 from transcribe.reader import Reader
 from transcribe.rows import Context, Row, RowResult, group_rows
@@ -65,7 +66,7 @@ class FittedEngine:
         windows = speech_windows(clip.samples, self.context.longest_window_s)
         if not windows:
             return []
-        mel = self.reader.whisper.feature_extractor(clip.samples)
+        mel = log_mel(clip.samples, self.reader.whisper.feature_extractor.mel_filters)
         prior = clip.prior or ({self.usual_language: 1.0} if self.usual_language else {})
         prompt = self.reader.prompt_tokens(", ".join(filter(None, [clip.prompt, self.hotwords])))
         return [self._row(index, mel, window, language, prior, prompt) for window in windows]

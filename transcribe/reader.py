@@ -178,7 +178,9 @@ class Reader:
         return bool(reading.tokens) and (self.word_timestamps or (self.policy.read_on and sparse))
 
     def _result(self, row: Row, language: Language, reading: Reading, timed: list[Any]) -> RowResult:
-        text = "" if self._worthless(row, reading) else reading.text
+        # After every retry still no end of text: a loop, not words.
+        endless = reading.capped and reading.looped(self.policy)
+        text = "" if endless or self._worthless(row, reading) else reading.text
         words = placed(timed, row.start_s, row.end_s) if text else []
         rest = row.rest(words[-1].end, language.code) if words and self.policy.read_on else None
         end_s = rest.start_s if rest else row.end_s

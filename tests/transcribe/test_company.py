@@ -9,6 +9,7 @@ from tests.transcribe.recordings import joined
 from transcribe.clip import SAMPLE_RATE
 from transcribe.decoding import FRAMES_PER_SECOND, Policy
 from transcribe.engine import FittedEngine
+from transcribe.mel import log_mel
 from transcribe.reader import Reader
 from transcribe.rows import Row, RowResult
 
@@ -23,7 +24,7 @@ def rows_of(engine: FittedEngine, frames: int) -> list[Row]:
     for number in range(3):
         first = round((number * 2.7 + 0.3) * SAMPLE_RATE)
         part = speech[first : first + round(length * SAMPLE_RATE)]
-        mel = engine.reader.whisper.feature_extractor(part)[:, :-1]
+        mel = log_mel(part, engine.reader.whisper.feature_extractor.mel_filters)[:, :-1]
         rows.append(Row(number, mel, 0.0, length, ((0.0, length),), None, {}, (), frames))
     return rows
 
