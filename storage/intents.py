@@ -18,14 +18,13 @@ _ERASE_AGAIN_S = 60
 
 
 def declare(connection: Connection, message_id: str, keys: Iterable[str], *, ttl_s: float) -> None:
-    expires_at = func.clock_timestamp() + timedelta(seconds=ttl_s)
-    statement = insert(intents).values(
-        [{"object_key": key, "message_id": message_id, "expires_at": expires_at} for key in keys]
-    )
+    # Rows as parameters, not as one statement of many values: that one would be compiled anew each time.
+    statement = insert(intents).values(expires_at=func.clock_timestamp() + timedelta(seconds=ttl_s))
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=["object_key"], set_={"expires_at": statement.excluded.expires_at}
-        )
+        ),
+        [{"object_key": key, "message_id": message_id} for key in keys],
     )
 
 
