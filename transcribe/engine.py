@@ -5,6 +5,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
+from transcribe.assembly import Results, assemble, collect, take_back_doubtful
 from transcribe.clip import SAMPLE_RATE, Clip, validate
 from transcribe.decoding import FRAMES_PER_SECOND
 from transcribe.devices import Device
@@ -15,10 +16,8 @@ from transcribe.mel import log_mel
 from transcribe.protocol import Outcome, nothing
 from transcribe.reader import Reader
 from transcribe.rows import Context, Row, RowResult, group_rows
-from transcribe.transcript import Transcript, no_speech
 
 TURN_S = 0.2
-Results = dict[int, list[RowResult] | TranscribeError]
 
 
 @dataclass
@@ -41,7 +40,7 @@ class FittedEngine:
         rows = _rows(prepared)
         results: Results = {}
         while rows:
-            rows = self._read(rows, results, between)
+            rows = self._read(rows, results, between) or take_back_doubtful(results)
         return [
             found if isinstance(found, TranscribeError) else self._assembled(index, results)
             for index, found in enumerate(prepared)
@@ -91,7 +90,7 @@ class FittedEngine:
                 running.add(self._pool.submit(self.read_group, waiting.pop()))
             done, running = wait(running, TURN_S, FIRST_COMPLETED)
             for clip, result in (found for future in done for found in future.result()):
-                _collect(results, clip, result)
+                collect(results, clip, result)
                 if isinstance(result, RowResult) and result.rest:
                     rests.append(self._fitted(result.rest))
             between()
@@ -120,40 +119,3 @@ class FittedEngine:
 
 def _rows(prepared: Sequence[list[Row] | TranscribeError]) -> list[Row]:
     return [row for found in prepared if isinstance(found, list) for row in found]
-
-
-def assemble(spoken: Sequence[RowResult], model: str) -> Transcript:
-    """One transcript of a recording's windows in order; its language is the one spoken longest."""
-    if not spoken:
-        return no_speech(model)
-    language = _main_language(spoken)
-    probabilities = [
-        r.language_probability for r in spoken if r.language == language and r.language_probability is not None
-    ]
-    tokens = sum(result.tokens + 1 for result in spoken)
-    return Transcript(
-        "completed",
-        language,
-        round(sum(probabilities) / len(probabilities), 4) if probabilities else None,
-        " ".join(result.text for result in spoken),
-        tuple(segment for result in spoken for segment in result.segments),
-        model,
-        round(sum(result.avg_logprob * (result.tokens + 1) for result in spoken) / tokens, 4),
-    )
-
-
-def _main_language(spoken: Sequence[RowResult]) -> str:
-    seconds: dict[str, float] = {}
-    for result in spoken:
-        seconds[result.language] = seconds.get(result.language, 0.0) + result.end_s - result.start_s
-    return max(seconds, key=lambda code: seconds[code])
-
-
-def _collect(results: Results, clip: int, result: RowResult | TranscribeError) -> None:
-    earlier = results.get(clip)
-    if isinstance(result, TranscribeError):
-        results[clip] = result
-    elif earlier is None:
-        results[clip] = [result]
-    elif isinstance(earlier, list):
-        earlier.append(result)

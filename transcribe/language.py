@@ -31,6 +31,11 @@ def choose_language(
     return Language(best, round(probabilities[best], 4))
 
 
+def is_doubtful(probability: float | None, speech_s: float) -> bool:
+    """Whether a detection on so little speech should give way to what the rest of the recording says."""
+    return probability is not None and speech_s < SHORT_S and probability < SURE_WHEN_SHORT
+
+
 def canonical_language(language: str, supported: Collection[str]) -> str:
     """`pt-BR` is `pt` to the model. Raises TranscribeError `unknown_language`."""
     code = language.strip().lower().replace("_", "-").split("-")[0]

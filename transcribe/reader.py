@@ -190,14 +190,13 @@ class Reader:
         elif text:
             segments = (Segment(milliseconds(row.start_s), milliseconds(end_s), text),)
         return RowResult(
-            row.clip,
+            row,
             language.code,
             language.probability,
             text,
             segments,
             reading.avg_logprob,
             len(reading.tokens),
-            row.start_s,
             end_s,
             rest,
         )

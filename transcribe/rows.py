@@ -78,20 +78,27 @@ class Row:
         return replace(self, mel=mel, start_s=left[0][0], voiced=left, language=language, is_rest=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RowResult:
-    """What one row said; `segments` is empty when the model heard nobody."""
+    """What one row said up to `end_s`; text and segments are empty when the model heard nobody."""
 
-    clip: int
+    row: Row
     language: str
     language_probability: float | None
     text: str
     segments: tuple[Segment, ...]
     avg_logprob: float
     tokens: int
-    start_s: float
     end_s: float
     rest: Row | None = None
+
+    @property
+    def clip(self) -> int:
+        return self.row.clip
+
+    @property
+    def start_s(self) -> float:
+        return self.row.start_s
 
 
 def group_rows(rows: Sequence[Row], most: int, most_s: float) -> list[list[Row]]:
