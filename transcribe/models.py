@@ -18,7 +18,7 @@ class ResolvedModel:
 
     @property
     def demo(self) -> bool:
-        return self.name == MICRO
+        return self.path == MICRO_PATH
 
     def __str__(self) -> str:
         return f"{self.name} at {self.path}"
@@ -42,7 +42,7 @@ def resolve_model(name: str = "auto", *, allow_micro: bool = True) -> ResolvedMo
 
     name: `auto` (the real model fetched last, else `micro`), `micro`, a known name, a hub id or a folder.
     """
-    resolved = _newest_fetched() if name == "auto" else _named(name)
+    resolved = _newest_fetched() if name in ("", "auto") else _named(name)
     if resolved.demo and not allow_micro:
         raise ModelError(
             "demo_model",
@@ -59,7 +59,7 @@ def fetch_model(name: str) -> ResolvedModel:
 
     if name == MICRO:
         return _named(MICRO)
-    _known(name)
+    _must_be_known(name)
     try:
         path = Path(download_model(name))
     except RepositoryNotFoundError as error:
@@ -84,11 +84,9 @@ def _newest_fetched() -> ResolvedModel:
 
 
 def _fetched() -> list[ResolvedModel]:
-    from faster_whisper.utils import available_models
-
     # Several names are one repository ("large" is "large-v3"): the folder is listed once, by its longest name.
     by_path: dict[Path, str] = {}
-    for name in available_models():
+    for name in _known_names():
         path = _cached(name)
         if path is not None and not _missing(path):
             by_path[path] = max(name, by_path.get(path, ""), key=len)
@@ -100,21 +98,26 @@ def _named(name: str) -> ResolvedModel:
     if name == MICRO:
         return _checked(MICRO, MICRO_PATH)
     folder = Path(name).expanduser()
-    if folder.is_dir() or name.startswith((".", "/", "~")):
-        return _checked(folder.resolve().name, folder)
-    _known(name)
+    if name not in _known_names() and (folder.is_dir() or name.startswith((".", "/", "~"))):
+        own_name = folder.resolve().name
+        return _checked(own_name if own_name != MICRO else str(folder.resolve()), folder)
+    _must_be_known(name)
     path = _cached(name)
     if path is None:
         raise ModelError("model_missing", f"model {name!r} is not on this machine: run `earshot models fetch {name}`")
     return _checked(name, path)
 
 
-def _known(name: str) -> None:
+def _must_be_known(name: str) -> None:
+    if "/" not in name and name not in _known_names():
+        names = ", ".join(_known_names())
+        raise ModelError("unknown_model", f"no model is called {name!r}; known are micro, {names}, a hub id, a folder")
+
+
+def _known_names() -> list[str]:
     from faster_whisper.utils import available_models
 
-    if "/" not in name and name not in available_models():
-        names = ", ".join(available_models())
-        raise ModelError("unknown_model", f"no model is called {name!r}; known are micro, {names}, a hub id, a folder")
+    return [str(name) for name in available_models()]
 
 
 def _cached(name: str) -> Path | None:
