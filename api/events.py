@@ -24,7 +24,7 @@ _STREAM = {
 }
 
 
-@router.get("/events", response_class=EventStream, responses={200: _STREAM, **answers()})
+@router.get("/events", status_code=200, response_class=EventStream, responses={200: _STREAM, **answers()})
 async def follow(
     request: Request,
     here: Here,
