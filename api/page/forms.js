@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { language } from "./words.js";
 
-// What multilingual Whisper models know best comes first in no list: people look for their language by its name.
+// Those of Whisper's languages that people write messages in; models that know fewer say so.
 const LANGUAGES = (
   "af ar az be bg bn bs ca cs cy da de el en es et eu fa fi fr gl gu ha he hi hr hu hy id is it ja ka kk km kn ko lo lt" +
   " lv mk ml mn mr ms my ne nl no pa pl ps pt ro ru sd si sk sl so sq sr sv sw ta te th tl tr uk ur uz vi yi yo zh"
@@ -13,7 +13,7 @@ export function correctionForm(menu) {
   const { bubble } = menu;
   const { transcript } = bubble.message.voice;
   const path = `/v1/messages/${bubble.key}/transcript/correction`;
-  const field = h("textarea", { rows: "3", dir: "auto", "aria-label": "Corrected text", maxlength: "10000" });
+  const field = h("textarea", { rows: "3", dir: "auto", maxlength: "10000" });
   field.value = transcript.text ?? "";
   const change = (method, body) =>
     menu.attempt(async () => {
@@ -22,7 +22,7 @@ export function correctionForm(menu) {
     });
   const submit = () => field.value.trim() && change("PUT", { text: field.value.trim() });
   return form(menu, submit, "Save", [
-    field,
+    h("label", {}, "Corrected text", field),
     transcript.corrected && button("Back to the machine's text", () => change("DELETE")),
   ]);
 }
@@ -33,8 +33,9 @@ export function languageForm(menu) {
   const options = [["Detect the language", ""], ...names].map(([name, code]) =>
     h("option", { value: code, selected: code === spoken }, name),
   );
-  const choice = h("select", { "aria-label": "Spoken language" }, options);
-  return form(menu, () => menu.transcribeAgain(choice.value), "Transcribe again", [choice]);
+  const choice = h("select", {}, options);
+  const labelled = h("label", {}, "Spoken language", choice);
+  return form(menu, () => menu.transcribeAgain(choice.value), "Transcribe again", [labelled]);
 }
 
 export function versionList(menu) {

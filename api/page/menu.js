@@ -14,7 +14,9 @@ export class Menu {
     this.form = h("div");
     this.status = h("p", { class: "said", role: "status" });
     this.area = h("div", { class: "area" }, this.form, this.status);
-    this.list = h("div", { class: "menu", popover: "auto", ontoggle: (event) => this.#toggled(event) });
+    const toggled = (event) => this.#toggled(event);
+    const leaving = (event) => this.#leaving(event);
+    this.list = h("div", { class: "menu", popover: "auto", ontoggle: toggled, onbeforetoggle: leaving });
     this.button = h(
       "button",
       { type: "button", class: "more", "aria-label": "More actions", "aria-expanded": "false", onclick: () => this.open() },
@@ -127,6 +129,10 @@ export class Menu {
       const response = await fetch(url, { referrerPolicy: "no-referrer" });
       save(await response.blob(), `${bubble.key}.${url.includes(".ogg") ? "ogg" : "m4a"}`);
     });
+  }
+
+  #leaving(event) {
+    if (event.newState === "closed" && this.list.matches(":focus-within")) this.button.focus();
   }
 
   #toggled(event) {

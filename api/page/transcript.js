@@ -3,6 +3,7 @@
 import { h, say, set } from "./dom.js";
 
 const UNSURE = 0.5;
+const RETRY_MS = 5_000;
 
 export class Transcript {
   #words = [];
@@ -45,7 +46,8 @@ export class Transcript {
       const full = await (this.#loading = this.load());
       if (this.#shown === identity) this.#spread(full.text, full.segments.flatMap((segment) => segment.words));
     } catch {
-      if (this.#shown === identity) this.#loading = null;
+      // Asked for on every frame that sounds: not again at once.
+      setTimeout(() => this.#shown === identity && (this.#loading = null), RETRY_MS);
     }
   }
 

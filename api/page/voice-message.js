@@ -69,7 +69,7 @@ export class VoiceMessage extends HTMLElement {
     const { play, bar, time, speed, text } = this.#parts;
     const on = player.isPlaying(this);
     const position = player.position(this);
-    play.firstChild.replaceWith(icon(on ? "pause" : "play"));
+    if (this.hasAttribute("data-playing") !== on) play.replaceChildren(icon(on ? "pause" : "play"));
     set(play, "aria-label", `${on ? "Pause" : "Play"} voice message from ${this.#message.sender_id}, ${seconds(this.duration)}`);
     set(this, "data-playing", on);
     bar.move(position);

@@ -12,7 +12,7 @@ sheet.replaceSync(`
   --surface: var(--voice-surface, light-dark(#fff, #1f2126));
   --line: var(--voice-line, light-dark(#e4e2dd, #33363d));
   --bad: var(--voice-bad, light-dark(#a3341c, #ffa98f));
-  --bar: light-dark(#b5b8c6, #5a5e6b);
+  --bar: light-dark(#9a9eb0, #666b79);
   --now: light-dark(#dfe3ff, #3a4170);
   color-scheme: inherit;
   display: block;
@@ -20,7 +20,7 @@ sheet.replaceSync(`
   color: var(--ink);
   font: 400 0.9375rem/1.5 system-ui, "Segoe UI", Roboto, "Noto Sans", sans-serif;
 }
-:host([data-mine]) { --surface: var(--voice-surface-mine, light-dark(#eceefc, #272b45)); --bar: light-dark(#a9afd6, #5f668f); --now: light-dark(#cdd3ff, #444d85); --line: light-dark(#d9dcf4, #3a3f60); }
+:host([data-mine]) { --surface: var(--voice-surface-mine, light-dark(#eceefc, #272b45)); --bar: light-dark(#8f96c6, #6f77a6); --now: light-dark(#cdd3ff, #444d85); --line: light-dark(#d9dcf4, #3a3f60); }
 * { box-sizing: border-box; }
 [hidden] { display: none !important; }
 article { padding: 0.625rem 0.875rem 0.6875rem; border: 1px solid var(--line); border-radius: 1rem; background: var(--surface); }
@@ -59,7 +59,7 @@ button:disabled { cursor: default; opacity: 0.45; }
 .word.unsure { text-decoration: underline dotted var(--dim); text-underline-offset: 0.2em; }
 .word.now { background: var(--now); box-shadow: 0 0 0 0.125rem var(--now); }
 .word.chosen { outline: 2px solid var(--accent); outline-offset: 1px; }
-.state p { display: flex; align-items: flex-start; gap: 0.5rem; margin: 0.5rem 0 0; color: var(--dim); }
+.state p { display: flex; align-items: center; gap: 0.5rem; margin: 0.5rem 0 0; color: var(--dim); }
 .state .bad { color: var(--bad); }
 .state .bad span { flex: 1; }
 .state .calm { font-style: italic; }
@@ -79,7 +79,9 @@ footer:has(.notes:not(:empty)), footer:has(.receipt:not(:empty)) { margin-top: 0
 .menu .danger { color: var(--bad); }
 form { margin-top: 0.625rem; padding-top: 0.625rem; border-top: 1px solid var(--line); }
 form p { margin: 0; }
-textarea, select { display: block; width: 100%; padding: 0.5rem 0.625rem; font: inherit; color: inherit; background: light-dark(#fff, #16181c); border: 1px solid light-dark(#8b8f99, #767b86); border-radius: 0.5rem; resize: vertical; field-sizing: content; }
+label { font-size: 0.8125rem; font-weight: 600; }
+label > * { font-weight: 400; margin-top: 0.25rem; }
+textarea, select { display: block; width: 100%; padding: 0.5rem 0.625rem; font: inherit; font-size: 0.9375rem; color: inherit; background: light-dark(#fff, #16181c); border: 1px solid light-dark(#8b8f99, #767b86); border-radius: 0.5rem; resize: vertical; field-sizing: content; }
 .buttons { display: flex; flex-wrap: wrap; gap: 0.5rem; margin-top: 0.5rem; }
 .main, .quiet { min-height: 1.875rem; padding: 0 0.75rem; border-radius: 0.9375rem; font-weight: 600; font-size: 0.875rem; }
 .main { background: var(--accent); color: var(--on-accent); }
