@@ -19,6 +19,7 @@ from api import (
     messages,
     metrics,
     receipts,
+    search,
     signals,
     stream,
     threads,
@@ -39,7 +40,21 @@ from pipeline.rings import Ringer
 from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
-_ROOMS = (threads, messages, voices, uploads, transcripts, receipts, signals, events, jobs, health, metrics, docs)
+_ROOMS = (
+    threads,
+    messages,
+    voices,
+    uploads,
+    transcripts,
+    receipts,
+    signals,
+    search,
+    events,
+    jobs,
+    health,
+    metrics,
+    docs,
+)
 _EXPOSED = [
     "Location",
     "Retry-After",

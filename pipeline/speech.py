@@ -105,6 +105,7 @@ def _publish(context: Context, item: Prepared, transcript: Transcript) -> None:
         text=transcript.text,
         model=transcript.model,
         object_key=key,
+        word_times=word_times(transcript),
     )
 
     def commit() -> None:
@@ -115,3 +116,15 @@ def _publish(context: Context, item: Prepared, transcript: Transcript) -> None:
 
     publish(context, item.work.message_id, [Artifact(key, body, len(body), sha256, "application/json")], commit)
     log.info("%s transcribed: %s %s", item.work.message_id, transcript.state, transcript.language)
+
+
+def word_times(transcript: Transcript) -> list[tuple[int, int]]:
+    """Where each word begins, in characters of the text and in milliseconds."""
+    found = []
+    reached = 0
+    for word in (word for segment in transcript.segments for word in segment.words):
+        at = transcript.text.find(word.text.strip(), reached)
+        if at >= 0:
+            found.append((at, word.start_ms))
+            reached = at + len(word.text.strip())
+    return found

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from storage import events, intents, jobs, threads
+from storage import events, intents, jobs, search, threads
 from storage.ids import new_id
-from storage.tables import NOW, messages, participants, plays, transcripts, voices
+from storage.tables import NOW, messages, participants, plays, search_entries, transcripts, voices
 
 # Longer than any lease: by then whoever still wrote for a deleted message has found that it may not.
 ERASURE_SETTLES_S = 600
@@ -90,7 +90,9 @@ class Original:
 
 
 def add_text(connection: Connection, thread_id: str, sender: str, text: str, external_id: str | None = None) -> str:
-    return _add(connection, new_id("msg"), thread_id, sender, kind="text", text=text, external_id=external_id)
+    message_id = _add(connection, new_id("msg"), thread_id, sender, kind="text", text=text, external_id=external_id)
+    search.refresh(connection, message_id)
+    return message_id
 
 
 def add_voice(
@@ -218,7 +220,7 @@ def remove(connection: Connection, message_id: str) -> bool:
     if row is None:
         return False
     jobs.cancel_for_message(connection, message_id)
-    for table in (plays, transcripts, voices):
+    for table in (plays, search_entries, transcripts, voices):
         connection.execute(delete(table).where(table.c.message_id == message_id))
     intents.erase_later(connection, message_id, settle_s=ERASURE_SETTLES_S)
     events.add(connection, "message.deleted", thread_id=row.thread_id, message_id=message_id)

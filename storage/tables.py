@@ -19,7 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 
 metadata = MetaData(
     naming_convention={
@@ -112,6 +112,8 @@ transcripts = Table(
     Column("language_probability", Double),
     Column("confidence", Double),
     Column("text", Text),
+    # Where each word begins in `text` and in the recording: see storage/word_times.py.
+    Column("word_times", LargeBinary),
     Column("model", Text),
     Column("object_key", Text),
     Column("error_code", Text),
@@ -119,6 +121,21 @@ transcripts = Table(
     _moment("created_at", nullable=False, server_default=NOW),
     _moment("finished_at"),
     UniqueConstraint("message_id", "version"),
+)
+
+# What a message says now, for the search: deleted with its message, made anew when its text changes.
+search_entries = Table(
+    "search_entries",
+    metadata,
+    Column("message_id", Text, ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
+    Column("thread_id", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    # The name of the text search configuration that stems its language.
+    Column("config", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("document", TSVECTOR, nullable=False),
+    Index("search_entries_document_idx", "document", postgresql_using="gin"),
+    Index("search_entries_thread_id_idx", "thread_id", "message_id"),
 )
 
 plays = Table(

@@ -1,10 +1,11 @@
 """Versions of a message's transcript. Text rests in the row, segments and words in the object."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from sqlalchemy import Connection, func, select, update
 
-from storage import events, intents, jobs
+from storage import events, intents, jobs, search, word_times
 from storage.ids import new_id
 from storage.messages import StoredTranscript
 from storage.tables import NOW, messages, transcripts, voices
@@ -33,6 +34,8 @@ class SpeechResult:
     text: str
     model: str
     object_key: str
+    # (place in the text, start in the recording) of each word
+    word_times: Sequence[tuple[int, int]] = ()
 
 
 def start(connection: Connection, transcript_id: str) -> SpeechWork | None:
@@ -86,6 +89,7 @@ def finish(
             language_probability=result.language_probability,
             confidence=result.confidence,
             text=result.text,
+            word_times=word_times.pack(result.word_times),
             model=result.model,
             object_key=result.object_key,
             finished_at=NOW,
@@ -93,6 +97,7 @@ def finish(
     )
     intents.settle(connection, [result.object_key])
     _adopt(connection, work, result)
+    search.refresh(connection, work.message_id)
     if not keep_speech and work.speech_key is not None:
         _give_up_speech(connection, work.message_id, work.speech_key)
     events.add(connection, "transcript.completed", thread_id=work.thread_id, message_id=work.message_id)
@@ -159,6 +164,7 @@ def correct(connection: Connection, message_id: str, thread_id: str, text: str |
 def _change_voice(connection: Connection, message_id: str, thread_id: str, **values: str | None) -> None:
     changed = connection.execute(update(voices).where(voices.c.message_id == message_id).values(**values))
     if changed.rowcount:
+        search.refresh(connection, message_id)
         events.add(connection, "transcript.completed", thread_id=thread_id, message_id=message_id)
 
 

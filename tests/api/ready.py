@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from api.services import Services
+from pipeline.speech import word_times
 from storage import intents, jobs, messages, transcripts, voices
 from storage.keys import object_key
 from transcode import Media
@@ -96,6 +97,7 @@ class Workers:
             text=transcript.text,
             model=transcript.model,
             object_key=key,
+            word_times=word_times(transcript),
         )
         with self.services.database.transaction() as connection:
             work = transcripts.start(connection, job.transcript_id or "")
