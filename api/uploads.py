@@ -110,4 +110,7 @@ def _body(request: Request, here: Services) -> Body:
 
 def _checksum(request: Request) -> Checksum | None:
     header = request.headers.get("upload-checksum")
-    return parse_checksum(header) if header is not None else None
+    try:
+        return None if header is None else parse_checksum(header)
+    except ValueError as error:
+        raise Problem("invalid_request", f"Upload-Checksum: {error}", status=400) from error

@@ -25,14 +25,14 @@ class Checksum:
 
 
 def parse_checksum(header: str) -> Checksum:
-    """`sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=`; raises Refused."""
+    """`sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=`; raises ValueError."""
     algorithm, _, encoded = header.strip().partition(" ")
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"the algorithms are {', '.join(ALGORITHMS)}")
     try:
         digest = base64.b64decode(encoded, validate=True)
     except binascii.Error as error:
-        raise Refused("invalid_request", "Upload-Checksum is not an algorithm and its digest in Base64") from error
-    if algorithm not in ALGORITHMS:
-        raise Refused("invalid_request", f"Upload-Checksum knows {', '.join(ALGORITHMS)}")
+        raise ValueError("the digest is not Base64") from error
     if len(digest) != hashlib.new(algorithm, usedforsecurity=False).digest_size:
-        raise Refused("invalid_request", f"Upload-Checksum's digest has not the length of {algorithm}")
+        raise ValueError(f"the digest has not the length of {algorithm}")
     return Checksum(algorithm, digest)
