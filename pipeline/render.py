@@ -10,6 +10,7 @@ from pipeline.playback import Playback
 from storage.messages import Message, StoredRendition, StoredTranscript, Voice
 from storage.threads import Thread
 
+_PREVIEW = 100
 Moment = Annotated[datetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
 
 
@@ -64,6 +65,8 @@ class MessageView(BaseModel):
     external_id: str | None
     text: str | None
     voice: VoiceView | None
+    # One line for a notification: what was written, or how long and what was said.
+    preview: str
     receipts: ReceiptsView
 
 
@@ -106,6 +109,7 @@ class Renderer:
             external_id=message.external_id,
             text=message.text,
             voice=message.voice and self._voice(message.id, message.voice),
+            preview=preview(message),
             receipts=ReceiptsView(read_by=message.read_by, played_by=message.played_by),
         )
 
@@ -152,6 +156,27 @@ def transcript_view(transcript: StoredTranscript, corrected_text: str | None) ->
             "error": error_view(transcript.error_code, transcript.error_message),
         }
     )
+
+
+def preview(message: Message) -> str:
+    """`Voice message, 0:12: Can we meet at three on…`, as much of it as is known yet."""
+    voice = message.voice
+    if voice is None:
+        return _shortened(message.text or "")
+    label = "Voice message"
+    if voice.duration_ms is not None:
+        label += f", {voice.duration_ms // 60_000}:{voice.duration_ms // 1000 % 60:02}"
+    said = voice.corrected_text or (voice.transcript and voice.transcript.text)
+    return f"{label}: {_shortened(said)}" if said and voice.state == "ready" else label
+
+
+def _shortened(text: str) -> str:
+    """One line, cut between words where there are any."""
+    line = " ".join(text.split())
+    if len(line) <= _PREVIEW:
+        return line
+    cut = line.rfind(" ", _PREVIEW // 2, _PREVIEW)
+    return line[: cut if cut > 0 else _PREVIEW - 1] + "…"
 
 
 def error_view(code: str | None, message: str | None) -> ErrorView | None:
