@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
 from api import (
+    direct,
     docs,
     events,
     health,
@@ -45,6 +46,7 @@ _ROOMS = (
     messages,
     voices,
     uploads,
+    direct,
     transcripts,
     receipts,
     signals,

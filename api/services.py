@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from api.auth import Verifier
 from api.measurements import Queues, Requests
 from api.settings import ApiSettings
+from ingest.direct import Direct
 from ingest.finishing import Finisher
 from ingest.quota import Quota
 from ingest.resumable import Resumable
@@ -25,7 +26,7 @@ from storage.settings import StorageSettings
 
 @dataclass(frozen=True)
 class Services:
-    """`ring` never blocks; `ping_broker` raises when the broker can't be reached."""
+    """`direct` is None where clients can't reach S3. `ring` never blocks; `ping_broker` raises when it is away."""
 
     api: ApiSettings
     ingest: IngestSettings
@@ -36,6 +37,7 @@ class Services:
     renderer: Renderer
     intake: Intake
     resumable: Resumable
+    direct: Direct | None
     verifier: Verifier
     ring: Callable[[Queue], None]
     ping_broker: Callable[[], None]
@@ -53,6 +55,8 @@ def make_services(
     ping_broker: Callable[[], None],
 ) -> Services:
     """Connects to nothing."""
+    # Clients that play from S3 reach it; others only where its address for them is known.
+    reachable = playback.playback == "presigned" or storage.s3_public_url is not None
     database, store = Database(storage.database_url), ObjectStore(storage)
     player = make_playback(playback, store)
     quota = Quota(ingest)
@@ -69,6 +73,7 @@ def make_services(
         renderer=Renderer(player),
         intake=intake,
         resumable=Resumable(database, Finisher(database, intake, ring), quota),
+        direct=Direct(database, store, intake, quota, prefix=storage.s3_prefix, ring=ring) if reachable else None,
         verifier=Verifier(api),
         ring=ring,
         ping_broker=ping_broker,

@@ -8,9 +8,9 @@ import signal
 import threading
 import time
 
-from pipeline import failures
+from pipeline import failures, tending
 from pipeline.context import Context, assemble
-from storage import idempotency, intents, jobs, references
+from storage import idempotency, intents, jobs, references, usage
 from storage.errors import StorageFull, StorageUnavailable
 from storage.keys import message_prefix
 
@@ -40,7 +40,8 @@ class Reaper:
 
     def tick(self) -> None:
         """One round; each step by itself, so that an outage of S3 does not keep jobs from being taken back."""
-        for step in (self.take_back, self.ring, self.erase, self.sweep_intents, self.forget):
+        steps = (self.take_back, self.ring, self.erase, self.sweep_intents, self.tend_uploads, self.forget)
+        for step in steps:
             try:
                 step()
             except (StorageUnavailable, StorageFull) as error:
@@ -84,8 +85,13 @@ class Reaper:
             intents.forget(connection, owners)
         log.info("swept %d objects of dead intents", len(orphans))
 
+    def tend_uploads(self) -> None:
+        for tend in (tending.finish_full, tending.sweep_uploads, tending.forget_uploads):
+            tend(self._context)
+
     def forget(self) -> None:
         if time.monotonic() >= self._forget_at:
             with self._context.database.transaction() as connection:
                 idempotency.forget_old(connection)
+                usage.forget_old(connection)
             self._forget_at = time.monotonic() + _HOURLY_S

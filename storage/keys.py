@@ -34,6 +34,13 @@ def message_prefix(prefix: str, message_id: str) -> str:
     return f"{prefix}/{message_id}/"
 
 
+def upload_key(prefix: str, upload_id: str) -> str:
+    """Where a client puts what it uploads directly: beside the prefix of all messages, never under it."""
+    if not _PART.fullmatch(upload_id):
+        raise ValueError(f"not an upload id: {upload_id!r}")
+    return f"{prefix}-uploads/{upload_id}"
+
+
 def parse_key(prefix: str, key: str) -> ObjectKey | None:
     """The parts of a key that `object_key` made under this prefix; None for any other key."""
     if not key.startswith(f"{prefix}/"):

@@ -60,6 +60,17 @@ class ObjectStore:
                 **checksum,
             )
 
+    def copy(self, source: str, key: str, *, content_type: str) -> None:
+        """Copies an object inside the store; raises ObjectMissing."""
+        with translated(source):
+            self._s3.copy_object(
+                Bucket=self._bucket,
+                Key=key,
+                CopySource={"Bucket": self._bucket, "Key": source},
+                ContentType=content_type,
+                MetadataDirective="REPLACE",
+            )
+
     def get(self, key: str, byte_range: tuple[int, int] | None = None) -> ObjectStream:
         """The object's bytes, or those from the first to the last (inclusive, cut at the object's end) of `byte_range`.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 
-from sqlalchemy import Connection, Row, Update, case, delete, func, select, update
+from sqlalchemy import Connection, Row, Update, case, delete, func, or_, select, update
 
 from storage.ids import new_id
 from storage.tables import NOW, upload_chunks, uploads
@@ -73,13 +73,12 @@ class NotAccepted(Exception):
     """The upload is not as the writer believed: held, moved on, ended, expired or gone. Read it again."""
 
 
-def create(connection: Connection, new: NewUpload, *, sweep_after: timedelta | None = None) -> str:
-    """Returns the id. `sweep_after` is for uploads that leave an object behind."""
-    now = func.clock_timestamp()
-    values = {**new.__dict__, "id": new_id("upl"), "state": "open", "expires_at": now + OPEN_TTL}
-    sweep_at = None if sweep_after is None else now + sweep_after
-    connection.execute(uploads.insert().values(**values, sweep_at=sweep_at))
-    return str(values["id"])
+def create(connection: Connection, new: NewUpload) -> str:
+    """Returns the id."""
+    upload_id = new_id("upl")
+    values = {**new.__dict__, "state": "open", "expires_at": _from_now(OPEN_TTL)}
+    connection.execute(uploads.insert().values(id=upload_id, **values))
+    return upload_id
 
 
 def get(connection: Connection, upload_id: str, user_id: str, method: Method) -> StoredUpload | None:
@@ -213,11 +212,19 @@ def claim_full(connection: Connection, *, untouched_s: float, limit: int = 10) -
     return [StoredUpload.of(row) for row in rows]
 
 
+def sweep_later(connection: Connection, upload_id: str, after: timedelta) -> None:
+    """Somebody may put an object under the upload's key until then."""
+    connection.execute(update(uploads).where(uploads.c.id == upload_id).values(sweep_at=_from_now(after)))
+
+
 def due_sweeps(connection: Connection, *, limit: int = 100) -> list[str]:
-    """Ids of uploads whose objects are to be deleted now, locked until the transaction ends."""
+    """Ids of ended and expired uploads whose objects are to be deleted now, locked until the transaction ends."""
     rows = connection.execute(
         select(uploads.c.id)
-        .where(uploads.c.sweep_at < func.clock_timestamp())
+        .where(
+            uploads.c.sweep_at < func.clock_timestamp(),
+            or_(uploads.c.state != "open", uploads.c.expires_at < func.clock_timestamp()),
+        )
         .order_by(uploads.c.sweep_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

@@ -1,0 +1,184 @@
+"""Uploads that go from the client straight to S3.
+
+The client may write to its upload key for as long as its URL lives, also after we have looked. So the object is first
+copied to a key that only we know, and everything that is checked, and all that is used, is the copy.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection
+
+from ingest.errors import Refused
+from ingest.quota import Quota
+from ingest.turns import NoUpload, raise_refusal
+from ingest.voice import Intake, Upload, sniffed
+from storage import intents, messages, uploads
+from storage.database import Database
+from storage.errors import ObjectMissing, StorageUnavailable
+from storage.ids import new_id
+from storage.jobs import Queue
+from storage.keys import upload_key
+from storage.messages import Message, Original
+from storage.object_stream import ObjectStream
+from storage.objects import ObjectStore
+from storage.uploads import NewUpload, NotAccepted, StoredUpload
+from transcode.containers import HEAD_BYTES
+
+log = logging.getLogger(__name__)
+URL_TTL = timedelta(hours=1)
+# A PUT that began in the URL's last second has ended by then.
+_SWEEP_AFTER = URL_TTL + timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Grant:
+    """How the client puts its bytes; `headers` must be sent as they are."""
+
+    url: str
+    headers: dict[str, str]
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What bytes turned out to be: `size` of them, their digest in hex, and how they begin."""
+
+    size: int
+    sha256: str
+    head: bytes
+
+
+class Direct:
+    """Safe to share between threads; its methods block. `ring` is told the queue that has work."""
+
+    def __init__(
+        self,
+        database: Database,
+        store: ObjectStore,
+        intake: Intake,
+        quota: Quota,
+        *,
+        prefix: str,
+        ring: Callable[[Queue], None],
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._intake = intake
+        self._quota = quota
+        self._prefix = prefix
+        self._ring = ring
+
+    def begin(self, connection: Connection, new: NewUpload) -> str:
+        """The new upload's id; raises Refused (`rate_limited`)."""
+        self._quota.charge_open(connection, new.user_id, new.length)
+        return uploads.create(connection, new)
+
+    def grant(self, connection: Connection, upload_id: str, user: str) -> Grant:
+        """A fresh URL; raises NoUpload, Refused."""
+        upload = _usable(uploads.get(connection, upload_id, user, "direct"))
+        uploads.sweep_later(connection, upload_id, _SWEEP_AFTER)
+        url, headers = self._store.presign_put(
+            upload_key(self._prefix, upload_id),
+            ttl=URL_TTL,
+            size=upload.length,
+            content_type=upload.content_type or "application/octet-stream",
+            sha256=upload.sha256,
+        )
+        return Grant(url, headers, datetime.now(UTC) + URL_TTL)
+
+    def complete(self, upload_id: str, user: str) -> Message:
+        """The message, made now or by an earlier call.
+
+        Raises NoUpload (also when its message was deleted), StorageUnavailable, and Refused: `upload_expired`,
+        `invalid_request` (nothing was put, or not as much as was announced), `checksum_mismatch`, `unsupported_format`.
+        After a refusal the client may put other bytes and complete again.
+        """
+        with self._database.transaction() as connection:
+            upload = _usable(uploads.get(connection, upload_id, user, "direct"))
+        if upload.state == "finished":
+            return self._existing(upload)
+        try:
+            message = self._make_message(upload)
+        except NotAccepted:
+            return self._existing(upload)
+        self._ring("media")
+        self._clear(upload)
+        return message
+
+    def _make_message(self, upload: StoredUpload) -> Message:
+        source, message_id = upload_key(self._prefix, upload.id), new_id("msg")
+        try:
+            with self._store.get(source) as stream:
+                promised = _seen(stream, upload.length)
+            container = sniffed(promised.head)
+            key = self._intake.declare_original(message_id, promised.sha256, container)
+            self._store.copy(source, key, content_type=container.mime_type)
+            return self._accept(upload, message_id, key, promised)
+        except ObjectMissing as error:
+            raise Refused("invalid_request", "nothing was put at the upload's URL") from error
+
+    def _accept(self, upload: StoredUpload, message_id: str, key: str, promised: Seen) -> Message:
+        try:
+            with self._store.get(key) as stream:
+                kept = _seen(stream, upload.length)
+            _check(upload, kept, promised)
+            original = Original(key, kept.size, kept.sha256, sniffed(kept.head).name)
+            voice = Upload(upload.thread_id, upload.user_id, upload.language, upload.external_id)
+            return self._intake.commit(
+                voice, message_id, original, lambda connection, made: uploads.finish(connection, upload.id, made)
+            )
+        except Exception:
+            self._abandon(key)
+            raise
+
+    def _abandon(self, key: str) -> None:
+        try:
+            with self._database.transaction() as connection:
+                intents.expire(connection, [key])
+        except StorageUnavailable:
+            log.warning("a copy that is not used stays until its intent runs out")
+
+    def _clear(self, upload: StoredUpload) -> None:
+        """At once, as a courtesy; the reaper does it again when nobody can write there any more."""
+        try:
+            self._store.delete([upload_key(self._prefix, upload.id)])
+        except StorageUnavailable:
+            log.warning("an upload's object stays until it is swept")
+
+    def _existing(self, upload: StoredUpload) -> Message:
+        with self._database.transaction() as connection:
+            now = _usable(uploads.get(connection, upload.id, upload.user_id, "direct"))
+            message = messages.get(connection, now.message_id or "", upload.user_id)
+        if message is None:
+            raise NoUpload
+        return message
+
+
+def _usable(upload: StoredUpload | None) -> StoredUpload:
+    if upload is None:
+        raise NoUpload
+    if upload.expired:
+        raise Refused("upload_expired", "this upload was not completed in time: begin again")
+    raise_refusal(upload)
+    return upload
+
+
+def _seen(stream: ObjectStream, announced: int) -> Seen:
+    if stream.size != announced:
+        raise Refused("invalid_request", f"{announced} bytes were announced, and {stream.size} were put")
+    digest, head = hashlib.sha256(), bytearray()
+    for chunk in stream:
+        digest.update(chunk)
+        head += chunk[: HEAD_BYTES - len(head)]
+    return Seen(stream.size, digest.hexdigest(), bytes(head))
+
+
+def _check(upload: StoredUpload, kept: Seen, promised: Seen) -> None:
+    if upload.sha256 not in (None, kept.sha256):
+        raise Refused("checksum_mismatch", "what was put has not the SHA-256 that was announced")
+    if kept.sha256 != promised.sha256:
+        raise Refused("checksum_mismatch", "the object changed while it was copied: put it again and complete again")

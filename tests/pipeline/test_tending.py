@@ -1,0 +1,104 @@
+"""Uploads that nobody asks about any more."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select, update
+
+from pipeline import tending
+from pipeline.context import Context
+from storage import uploads
+from storage.keys import upload_key
+from storage.messages import Message
+from storage.tables import messages, upload_chunks
+from storage.tables import uploads as table
+from storage.uploads import NewUpload
+from tests.pipeline.conftest import SAMPLES
+
+RECORDING = (SAMPLES / "room.m4a").read_bytes()
+
+
+def test_a_full_upload_whose_client_never_came_back_becomes_its_message(
+    context: Context, thread: str, read: Callable[[str], Message]
+) -> None:
+    upload_id = _full(context, thread, RECORDING)
+    tending.finish_full(context)
+    assert _message_of(context, upload_id) is None
+    _age(context, upload_id, touched_at=timedelta(minutes=1))
+    tending.finish_full(context)
+    message_id = _message_of(context, upload_id)
+    assert read(message_id or "").voice is not None
+    _age(context, upload_id, touched_at=timedelta(minutes=1))
+    tending.finish_full(context)
+    assert _count(context, messages) == 1
+    assert _count(context, upload_chunks) == 0
+
+
+def test_a_full_upload_that_is_no_recording_is_refused_once(context: Context, thread: str) -> None:
+    upload_id = _full(context, thread, b"no sound at all")
+    _age(context, upload_id, touched_at=timedelta(minutes=1))
+    tending.finish_full(context)
+    with context.database.transaction() as connection:
+        found = uploads.get(connection, upload_id, "alice", "tus")
+        assert found is not None
+        assert (found.state, found.error_code) == ("refused", "unsupported_format")
+    assert _count(context, upload_chunks) == 0
+
+
+def test_an_abandoned_upload_leaves_nothing(context: Context, thread: str) -> None:
+    upload_id = _full(context, thread, RECORDING)
+    tending.forget_uploads(context)
+    assert _count(context, table) == 1
+    _age(context, upload_id, expires_at=timedelta(seconds=1))
+    tending.forget_uploads(context)
+    assert (_count(context, table), _count(context, upload_chunks)) == (0, 0)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_what_lies_under_a_direct_uploads_key_is_swept_once_nobody_can_write_there(
+    context: Context, thread: str, finished: bool
+) -> None:
+    with context.database.transaction() as connection:
+        upload_id = uploads.create(connection, NewUpload("alice", "direct", thread, 5))
+        uploads.sweep_later(connection, upload_id, timedelta(hours=2))
+        if finished:
+            uploads.finish(connection, upload_id, "msg_made")
+    key = upload_key(context.settings.storage.s3_prefix, upload_id)
+    context.store.put(key, b"again", size=5, content_type="audio/mp4")
+    tending.sweep_uploads(context)
+    assert context.store.head(key) is not None
+    _age(context, upload_id, sweep_at=timedelta(seconds=1))
+    tending.sweep_uploads(context)
+    if not finished:
+        assert context.store.head(key) is not None
+        _age(context, upload_id, expires_at=timedelta(seconds=1))
+        tending.forget_uploads(context)
+        assert _count(context, table) == 1
+        tending.sweep_uploads(context)
+        tending.forget_uploads(context)
+        assert _count(context, table) == 0
+    assert context.store.head(key) is None
+
+
+def _full(context: Context, thread: str, body: bytes) -> str:
+    with context.database.transaction() as connection:
+        upload_id = uploads.create(connection, NewUpload("alice", "tus", thread, len(body)))
+        uploads.append(connection, upload_id, "alice", 0, [body], len(body), holder=None, keep=False)
+    return upload_id
+
+
+def _age(context: Context, upload_id: str, **moments: timedelta) -> None:
+    values = {name: func.clock_timestamp() - age for name, age in moments.items()}
+    with context.database.transaction() as connection:
+        connection.execute(update(table).where(table.c.id == upload_id).values(**values))
+
+
+def _message_of(context: Context, upload_id: str) -> str | None:
+    with context.database.transaction() as connection:
+        return connection.execute(select(table.c.message_id).where(table.c.id == upload_id)).scalar()
+
+
+def _count(context: Context, counted: object) -> int:
+    with context.database.transaction() as connection:
+        return connection.execute(select(func.count()).select_from(counted)).scalar_one()  # type: ignore[arg-type]
