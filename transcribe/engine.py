@@ -77,7 +77,8 @@ class FittedEngine:
         part = mel[:, first : max(last, first + 1)]
         voiced = tuple((span.start / SAMPLE_RATE, span.end / SAMPLE_RATE) for span in window.voiced)
         frames = self.context.frames(part.shape[1], mel.shape[0])
-        return Row(index, part, voiced[0][0], voiced[-1][1], voiced, language, prior, prompt, frames)
+        start_s, end_s = window.start / SAMPLE_RATE, window.end / SAMPLE_RATE
+        return Row(index, part, start_s, end_s, voiced, language, prior, prompt, frames)
 
     def _read(self, rows: list[Row], results: Results, between: Callable[[], None]) -> list[Row]:
         """Reads the rows into `results`; returns what their texts left unread."""

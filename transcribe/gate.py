@@ -1,6 +1,7 @@
 """Where in a recording somebody speaks. What this room transcribes is only what this module lets through."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,7 +12,8 @@ SILENCE_RMS = 10 ** (-66 / 20)
 FRAME = 480
 SHORTEST_SPEECH_MS = 120
 PAUSE_MS = 300
-PAD_MS = 250
+# Quiet first and last sounds of a word lie outside of what the detector finds.
+PAD = SAMPLE_RATE // 4
 # Whisper fills long gaps with invented text, and they cost as much as speech.
 LONGEST_PAUSE_S = 3.0
 
@@ -30,7 +32,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Window(Span):
-    """What is transcribed in one go; `voiced` are the stretches of speech in it, `PAUSE_MS` or more apart."""
+    """What is transcribed in one go, a little more than the `voiced` stretches in it, which lie `PAUSE_MS` apart."""
 
     voiced: tuple[Span, ...]
 
@@ -39,9 +41,9 @@ def speech_windows(samples: Samples, longest_s: float) -> list[Window]:
     """Windows of speech, none longer than `longest_s`, cut in the pauses. Empty: there is no speech at all."""
     if loudest_rms(samples) < SILENCE_RMS:
         return []
-    groups = _groups(_voiced(samples))
-    parts = [part for group in groups for part in _cut(group, samples, int(longest_s * SAMPLE_RATE))]
-    return [Window(part[0].start, part[-1].end, tuple(part)) for part in parts]
+    longest = int(longest_s * SAMPLE_RATE) - 2 * PAD
+    parts = [part for group in _groups(_voiced(samples)) for part in _cut(group, samples, longest)]
+    return _padded(parts, len(samples)) if parts else []
 
 
 def loudest_rms(samples: Samples) -> float:
@@ -58,9 +60,7 @@ def _powers(samples: Samples) -> Samples:
 def _voiced(samples: Samples) -> list[Span]:
     from faster_whisper.vad import VadOptions, get_speech_timestamps
 
-    options = VadOptions(
-        min_speech_duration_ms=SHORTEST_SPEECH_MS, min_silence_duration_ms=PAUSE_MS, speech_pad_ms=PAD_MS
-    )
+    options = VadOptions(min_speech_duration_ms=SHORTEST_SPEECH_MS, min_silence_duration_ms=PAUSE_MS, speech_pad_ms=0)
     return [Span(found["start"], found["end"]) for found in get_speech_timestamps(samples, options)]
 
 
@@ -86,7 +86,7 @@ def _cut(spans: list[Span], samples: Samples, longest: int) -> list[list[Span]]:
     def merit(index: int) -> float:
         before, after = spans[index - 1], spans[index]
         off_centre = abs((before.end + after.start) / 2 - middle) / length
-        return (after.start - before.end + 2 * PAD_MS * SAMPLE_RATE / 1000) * (0.6 - off_centre)
+        return (after.start - before.end) * (0.6 - off_centre)
 
     best = max(range(1, len(spans)), key=merit)
     return [*_cut(spans[:best], samples, longest), *_cut(spans[best:], samples, longest)]
@@ -97,3 +97,12 @@ def _halves(span: Span, samples: Samples) -> tuple[Span, Span]:
     low, high = span.start + span.length * 2 // 5, span.start + span.length * 3 // 5
     cut = low + int(_powers(samples[low:high]).argmin()) * FRAME + FRAME // 2
     return Span(span.start, cut), Span(cut, span.end)
+
+
+def _padded(parts: list[list[Span]], length: int) -> list[Window]:
+    """Into the pause on either side, at most to its middle."""
+    edges = [0, *(round((a[-1].end + b[0].start) / 2) for a, b in pairwise(parts)), length]
+    return [
+        Window(max(part[0].start - PAD, before), min(part[-1].end + PAD, after), tuple(part))
+        for part, (before, after) in zip(parts, pairwise(edges), strict=True)
+    ]

@@ -181,7 +181,7 @@ class Reader:
         # After every retry still no end of text: a loop, not words.
         endless = reading.capped and reading.looped(self.policy)
         text = "" if endless or self._worthless(row, reading) else reading.text
-        words = placed(timed, row.start_s, row.end_s) if text else []
+        words = placed(timed, row.start_s, row.end_s, row.voiced) if text else []
         rest = row.rest(words[-1].end, language.code) if words and self.policy.read_on else None
         end_s = rest.start_s if rest else row.end_s
         segments: tuple[Segment, ...] = ()

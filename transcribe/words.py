@@ -80,13 +80,14 @@ def _joined(pieces: list[Timed]) -> list[Timed]:
     return words
 
 
-def placed(words: Sequence[Timed], offset_s: float, end_s: float) -> list[Timed]:
-    """Times from the start of the recording: inside the window, never going back, no word absurdly long."""
+def placed(words: Sequence[Timed], offset_s: float, end_s: float, voiced: Sequence[tuple[float, float]]) -> list[Timed]:
+    """Times from the start of the recording: in the window, never going back, no word in a pause or absurdly long."""
     result: list[Timed] = []
     earliest = offset_s
     for word in words:
-        start = min(max(earliest, offset_s + word.start), end_s)
-        end = min(max(start, offset_s + word.end), end_s)
+        start, end = _out_of_pauses(offset_s + word.start, offset_s + word.end, voiced)
+        start = min(max(earliest, start), end_s)
+        end = min(max(start, end), end_s)
         if end - start > LONGEST_WORD_S:
             # The alignment gives a pause to a neighbouring word: to the next one after a sentence, else to the last.
             opens = not result or result[-1].text[-1] in SENTENCE_END
@@ -94,6 +95,16 @@ def placed(words: Sequence[Timed], offset_s: float, end_s: float) -> list[Timed]
         result.append(replace(word, start=start, end=end))
         earliest = end
     return result
+
+
+def _out_of_pauses(start: float, end: float, voiced: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """A word that reaches into a pause begins where the speech does, and ends where it does."""
+    for (_, pause_start), (pause_end, _) in pairwise([(0.0, 0.0), *voiced, (end, end)]):
+        if pause_start <= start < pause_end < end:
+            start = pause_end
+        if start < pause_start < end <= pause_end:
+            end = pause_start
+    return start, end
 
 
 def sentences(words: Sequence[Timed]) -> list[Segment]:

@@ -7,7 +7,7 @@ from tests.transcribe.recordings import recordings
 from transcribe import Clip, Transcript
 from transcribe.clip import SAMPLE_RATE, Samples
 from transcribe.engine import FittedEngine
-from transcribe.gate import PAD_MS, speech_windows
+from transcribe.gate import Span, speech_windows
 
 RANDOM = np.random.default_rng(3)
 SECONDS = 6
@@ -69,7 +69,5 @@ def test_without_a_pause_the_cut_is_at_the_quietest_moment() -> None:
     assert all(window.length <= 5 * SAMPLE_RATE for window in windows)
 
 
-def span_of(samples: Samples, span: object) -> Samples:
-    start, end = span.start, span.end  # type: ignore[attr-defined]
-    pad = PAD_MS * SAMPLE_RATE // 1000
-    return samples[start + pad : end - pad]
+def span_of(samples: Samples, span: Span) -> Samples:
+    return samples[span.start : span.end]
