@@ -29,6 +29,7 @@ from api import (
     uploads,
     voices,
     web,
+    webhooks,
 )
 from api.errors import ProblemView
 from api.handlers import install
@@ -52,6 +53,7 @@ _ROOMS = (
     signals,
     search,
     events,
+    webhooks,
     jobs,
     health,
     metrics,
@@ -102,6 +104,8 @@ def assemble(services: Services, close: Any = lambda: None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        # A redirect would repeat whatever Host the client sent.
+        redirect_slashes=False,
         generate_unique_id_function=_name,
     )
     app.state.services = services
