@@ -3,7 +3,7 @@
 // otherwise, never for a page that nobody sees.
 
 const QUICK_MS = 800;
-const SLOW_MS = 4_000;
+const SLOW_MS = 3_000;
 const MOST_PATIENCE_MS = 20_000;
 const RECENT = 30;
 const UNSETTLED = ["received", "processing", "pending"];

@@ -48,7 +48,7 @@ class Page {
     on("online", (online) => say(this.offline, online ? "" : "Offline. Trying again…"));
     this.#outbox.addEventListener("change", () => this.#thread?.composer.showWaiting());
     this.#outbox.addEventListener("sent", (event) => this.#thread?.upsert(event.detail));
-    this.#client.addEventListener("signedout", () => this.#leave());
+    this.#client.addEventListener("signedout", () => this.#leave(), { once: true });
     addEventListener("hashchange", () => this.#route());
     document.addEventListener("visibilitychange", () => this.#thread?.markRead());
   }
@@ -58,6 +58,9 @@ class Page {
     this.#list.mark(this.#thread?.id);
     const open = threads.find(({ id }) => id === this.#thread?.id);
     if (open) this.#thread.describe(open);
+    const unread = threads.reduce((sum, thread) => sum + thread.unread_count, 0);
+    const name = open && this.#thread.heading.textContent;
+    document.title = [unread && `(${unread})`, name && `${name} ·`, "Earshot"].filter(Boolean).join(" ");
   }
 
   async #route() {
@@ -71,7 +74,6 @@ class Page {
   }
 
   #close() {
-    document.title = "Earshot";
     this.pane.replaceChildren(hint());
     this.#live.open(null);
   }

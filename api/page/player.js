@@ -10,6 +10,7 @@ import { positions, savedRate, saveRate } from "./memory.js";
 const SPEEDS = [1, 1.25, 1.5, 2];
 // A URL that is about to expire could do so between the request for its first and for its last byte.
 const MARGIN_MS = 10_000;
+const BREATH_MS = 200;
 
 class Player {
   #audio = new Audio();
@@ -57,7 +58,8 @@ class Player {
     const isNew = this.#adopt(host);
     this.playing = true;
     if (isNew && !this.#isStale()) this.#load();
-    this.#seek(from);
+    // Stopped on the last breath: begin again.
+    this.#seek(from < host.duration - BREATH_MS ? from : 0);
     if (isNew && this.#isStale()) this.#renew();
     else this.#start();
     host.playback();

@@ -40,11 +40,9 @@ export class Thread {
   }
 
   describe(thread) {
-    const name = nameOf(thread, this.#client.user);
-    say(this.heading, name);
+    say(this.heading, nameOf(thread, this.#client.user));
     const others = thread.participants.filter((id) => id !== this.#client.user);
     say(this.members, thread.title ? `You${others.length ? ` and ${people(others)}` : ""}` : "");
-    document.title = `${thread.unread_count ? `(${thread.unread_count}) ` : ""}${name} · Earshot`;
   }
 
   /** Shows a message, or what changed of it. */

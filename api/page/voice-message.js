@@ -188,6 +188,7 @@ export class VoiceMessage extends HTMLElement {
     say(parts.at, clock(message.created_at));
     set(parts.at, "datetime", message.created_at);
     parts.play.disabled = !ready;
+    parts.menu.button.hidden = !ready && !this.isMine;
     parts.controls.hidden = voice.state === "rejected" || voice.state === "failed";
     parts.bar.show(voice.waveform, ready ? voice.duration_ms : null);
     this.#showText(voice);

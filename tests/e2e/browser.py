@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from tests.e2e.people import SAMPLES, Person, Thread
 from tests.stack import missing
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 _PATIENCE_S = 20
+expect.set_options(timeout=_PATIENCE_S * 1000)
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 # Sounds are objects that no document shows: the tests want to know what they really play.
 _LISTEN_IN = """

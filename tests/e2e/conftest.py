@@ -18,6 +18,8 @@ Visiting = Callable[..., Visit]
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackInfo]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("EARSHOT_", "AWS_"))}
+    # Other web applications may show the bubbles.
+    clean["EARSHOT_CORS_ORIGINS"] = "*"
     embedded = Stack(tmp_path_factory.mktemp("e2e"), port=0, model="micro", environment=clean)
     try:
         embedded.__enter__()

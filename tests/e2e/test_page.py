@@ -74,11 +74,12 @@ def test_earlier_messages_load_as_one_scrolls_up(alice: Person, bob: Person, vis
         bob.write(thread, f"Text {number}")
     visitor = visit(alice)
     page = visitor.open(thread)
-    expect(page.get_by_text("Text 74", exact=True)).to_be_in_viewport()
+    messages = page.get_by_role("list", name="Messages")
+    expect(messages.get_by_text("Text 74", exact=True)).to_be_in_viewport()
     for earliest in ("Text 45", "Text 15", "Text 0"):
-        expect(page.get_by_text(earliest, exact=True)).to_be_attached()
+        expect(messages.get_by_text(earliest, exact=True)).to_be_attached()
         page.locator(".scroller").evaluate("scroller => scroller.scrollTo(0, -scroller.scrollHeight)")
-    expect(page.get_by_text("Text 0", exact=True)).to_be_in_viewport()
+    expect(messages.get_by_text("Text 0", exact=True)).to_be_in_viewport()
     texts = page.locator("ol.messages .bubble p").all_text_contents()
     assert texts == [f"Text {number}" for number in range(75)]
 
