@@ -1,5 +1,6 @@
 """The long-running parts, each configured by the environment alone."""
 
+import socket
 import sys
 from enum import StrEnum
 from typing import Annotated
@@ -20,9 +21,10 @@ def api(
 ) -> None:
     """Serve the HTTP API and the page."""
     import uvicorn
+    from uvicorn.supervisors import Multiprocess
 
-    # Named as text: the API stands above this room and is not imported from here.
-    uvicorn.run(
+    config = uvicorn.Config(
+        # Named as text: the API stands above this room and is not imported from here.
         "api.app:create_app",
         factory=True,
         host=host,
@@ -33,6 +35,16 @@ def api(
         server_header=False,
         timeout_graceful_shutdown=10,
     )
+    if workers > 1:
+        listener = config.bind_socket()
+        # Inherited by every connection: asyncio sets it only on sockets of its own, and 40 ms are lost without.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        Multiprocess(config, sockets=[listener]).run()
+        return
+    server = uvicorn.Server(config)
+    server.run()
+    if not server.started:
+        raise typer.Exit(3)
 
 
 def worker(
