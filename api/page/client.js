@@ -47,6 +47,11 @@ export class Client extends EventTarget {
     return (await this.#fetch(path, {})).blob();
   }
 
+  /** An answer that is still coming. */
+  open(path, options) {
+    return this.#fetch(path, options);
+  }
+
   async #fetch(path, options) {
     const headers = { ...options.headers, Authorization: `Bearer ${this.#token}` };
     let response;

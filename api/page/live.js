@@ -1,7 +1,12 @@
 // What changes on the server, as events: `threads` (detail: the list), `message` (a message), `gone` (a message id),
-// `online` (whether the server answers). It asks again and again: quickly while something is on its way, slowly
-// otherwise, never for a page that nobody sees.
+// `online` (whether the server answers). The event stream rings; then, and now and then, it is asked what there is.
+// Without the stream it asks more often, most while something is on its way, never for a page that nobody sees.
 
+import { Stream } from "./stream.js";
+
+const CONNECTED_MS = 30_000;
+// Events come in bursts: one question answers them all.
+const BURST_MS = 120;
 const QUICK_MS = 800;
 const SLOW_MS = 3_000;
 const MOST_PATIENCE_MS = 20_000;
@@ -10,6 +15,7 @@ const UNSETTLED = ["received", "processing", "pending"];
 
 export class Live extends EventTarget {
   #client;
+  #stream;
   #thread = null;
   #known = new Map();
   #timer = 0;
@@ -22,8 +28,14 @@ export class Live extends EventTarget {
   constructor(client) {
     super();
     this.#client = client;
+    this.#stream = new Stream(client, (type, data) => this.#heard(type, data), () => this.nudge());
+    this.#stream.open();
     document.addEventListener("visibilitychange", () => this.nudge());
-    addEventListener("online", () => this.nudge());
+    addEventListener("offline", () => this.#dispatch("online", false));
+    addEventListener("online", () => {
+      this.#stream.hurry();
+      this.nudge();
+    });
   }
 
   /** Also follows the messages of one thread; null for none. */
@@ -41,12 +53,20 @@ export class Live extends EventTarget {
   /** Asks soon. */
   nudge() {
     this.#soon = true;
-    if (!this.#asking) this.#schedule();
+    if (!this.#asking && !this.#stopped) this.#schedule();
   }
 
   stop() {
     clearTimeout(this.#timer);
     this.#stopped = true;
+    this.#stream.close();
+  }
+
+  #heard(type, data) {
+    if (type === "typing" || type === "recording") return;
+    if (data.thread_id === this.#thread && type === "message.deleted") this.#forget(data.id);
+    else if (data.thread_id === this.#thread && data.kind) this.#compare(data);
+    this.nudge();
   }
 
   async #ask() {
@@ -68,11 +88,14 @@ export class Live extends EventTarget {
 
   #schedule() {
     clearTimeout(this.#timer);
-    if (document.hidden) return;
-    const unsettled = [...this.#known.values()].some((known) => known.unsettled);
-    const calm = unsettled ? QUICK_MS : SLOW_MS;
-    const patience = this.#soon ? 0 : this.#failures ? Math.min(SLOW_MS * 2 ** (this.#failures - 1), MOST_PATIENCE_MS) : calm;
-    this.#timer = setTimeout(() => this.#ask(), patience);
+    if (this.#soon) this.#timer = setTimeout(() => this.#ask(), BURST_MS);
+    else if (!document.hidden) this.#timer = setTimeout(() => this.#ask(), this.#patience());
+  }
+
+  #patience() {
+    if (this.#failures) return Math.min(SLOW_MS * 2 ** (this.#failures - 1), MOST_PATIENCE_MS);
+    if (this.#stream.connected) return CONNECTED_MS;
+    return [...this.#known.values()].some((known) => known.unsettled) ? QUICK_MS : SLOW_MS;
   }
 
   async #look() {

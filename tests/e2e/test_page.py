@@ -95,3 +95,16 @@ def test_what_is_deleted_disappears_for_everybody(alice: Person, bob: Person, vi
     his.bubble(spoken).get_by_role("button", name="Delete", exact=True).click()
     expect(his.bubble(spoken)).to_have_count(0)
     expect(hers.bubble(spoken)).to_have_count(0)
+
+
+def test_a_lost_line_is_told_and_what_was_missed_comes(alice: Person, bob: Person, visit: Visiting) -> None:
+    thread = alice.start_thread("bob")
+    visitor = visit(alice)
+    page = visitor.open(thread)
+    visitor.context.set_offline(True)
+    expect(page.get_by_text("Offline. Trying again…")).to_be_visible()
+    bob.write(thread, "Did you hear me?")
+    visitor.context.set_offline(False)
+    expect(page.get_by_role("list", name="Messages")).to_contain_text("Did you hear me?")
+    expect(page.get_by_text("Offline. Trying again…")).to_have_count(0)
+    visitor.forgive("ERR_INTERNET_DISCONNECTED")
