@@ -32,6 +32,7 @@ KINDS = {
     "direct_unavailable": Kind(409, "Clients can't reach the object store"),
     "voice_not_ready": Kind(409, "The voice message can't be played"),
     "transcript_not_ready": Kind(409, "There is no text yet"),
+    "webhook_disabled": Kind(409, "The webhook is disabled"),
     "job_not_dead": Kind(409, "Only a job that was given up can be retried"),
     "upload_expired": Kind(410, "The upload has expired"),
     "url_expired": Kind(410, "The playback URL has expired"),

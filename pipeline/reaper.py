@@ -10,7 +10,8 @@ import time
 
 from pipeline import failures, tending
 from pipeline.context import Context, assemble
-from storage import idempotency, intents, jobs, references, usage
+from pipeline.courier import make_courier
+from storage import events, idempotency, intents, jobs, references, usage, webhooks
 from storage.errors import StorageFull, StorageUnavailable
 from storage.keys import message_prefix
 
@@ -24,10 +25,12 @@ def run() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     context = assemble()
-    reaper = Reaper(context)
+    reaper, courier = Reaper(context), make_courier(context)
+    courier.start()
     while not stop.is_set():
         reaper.tick()
         stop.wait(context.settings.pipeline.reaper_tick_s)
+    courier.close()
     context.close()
     return 0
 
@@ -94,4 +97,11 @@ class Reaper:
             with self._context.database.transaction() as connection:
                 idempotency.forget_old(connection)
                 usage.forget_old(connection)
+                webhooks.trim(connection)
+            while self._trim_events():
+                pass
             self._forget_at = time.monotonic() + _HOURLY_S
+
+    def _trim_events(self) -> int:
+        with self._context.database.transaction() as connection:
+            return events.trim(connection)

@@ -5,9 +5,10 @@ is never given behind one that somebody has read, and no transaction that stays 
 would if readers waited for all transactions older than an event's.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, text, update
 
@@ -15,6 +16,19 @@ from storage.tables import event_log, events, messages, participants
 
 CHANNEL = "earshot_events"
 KEPT = timedelta(days=7)
+EventType = Literal[
+    "message.created",
+    "voice.ready",
+    "voice.rejected",
+    "voice.failed",
+    "transcript.completed",
+    "transcript.failed",
+    "message.deleted",
+    "receipt.read",
+    "receipt.played",
+    "reprocess.progress",
+]
+TYPES: tuple[EventType, ...] = get_args(EventType)
 # What one step of a reader takes at most.
 STRIDE = 200
 _TRIM_STRIDE = 5000
@@ -84,6 +98,16 @@ def between(connection: Connection, after: int, until: int) -> list[tuple[Logged
         .order_by(events.c.position)
     )
     return [(LoggedEvent(*row[:-1]), frozenset(row.audience or ())) for row in rows]
+
+
+def of_types(connection: Connection, types: Sequence[str], after: int, until: int) -> list[LoggedEvent]:
+    """Of everybody's threads, what was deleted since too: whoever tells them asks again."""
+    rows = connection.execute(
+        select(*_EVENT)
+        .where(events.c.position > after, events.c.position <= until, events.c.type.in_(types))
+        .order_by(events.c.position)
+    )
+    return [LoggedEvent(*row) for row in rows]
 
 
 def seen_by(connection: Connection, viewer: str, after: int, *, limit: int = STRIDE) -> list[LoggedEvent]:

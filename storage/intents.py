@@ -86,4 +86,4 @@ def erased(connection: Connection, message_id: str) -> None:
     mine = erasures.c.message_id == message_id
     connection.execute(delete(erasures).where(mine, erasures.c.settle_at < NOW))
     again = func.clock_timestamp() + timedelta(seconds=_ERASE_AGAIN_S)
-    connection.execute(update(erasures).where(mine).values(run_after=again))
+    connection.execute(update(erasures).where(mine).values(run_after=again, emptied=True))

@@ -1,6 +1,7 @@
 """The tables. A migration makes them (storage/migrations); this file is what queries are written against."""
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -85,7 +86,8 @@ voices = Table(
     Column("error_code", Text),
     Column("error_message", Text),
     Column("language_hint", Text),
-    Column("original_key", Text, nullable=False),
+    # None once its retention has ended.
+    Column("original_key", Text),
     Column("original_size", BigInteger, nullable=False),
     Column("original_sha256", Text, nullable=False),
     Column("container", Text, nullable=False),
@@ -201,6 +203,59 @@ event_log = Table(
     CheckConstraint("one", name="event_log_one_row"),
 )
 
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("events", ARRAY(Text), nullable=False),
+    # The newest first; each signs until its `until`, the newest for good.
+    Column("secrets", JSONB, nullable=False),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("disabled_reason", Text),
+    # Events up to this position of the log have become deliveries.
+    Column("position", BigInteger, nullable=False),
+    _moment("created_at", nullable=False, server_default=NOW),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("webhook_id", Text, ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("thread_id", Text, nullable=False),
+    Column("message_id", Text),
+    Column("user_id", Text),
+    _moment("happened_at", nullable=False),
+    Column("state", Text, nullable=False, server_default=text("'pending'")),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    # Whoever tries it puts this off first: when he dies, another tries again then.
+    _moment("due_at", nullable=False, server_default=NOW),
+    Column("response_status", Integer),
+    Column("error_code", Text),
+    Column("error_message", Text),
+    _moment("created_at", nullable=False, server_default=NOW),
+    _moment("updated_at", nullable=False, server_default=NOW),
+    UniqueConstraint("webhook_id", "position"),
+    Index("deliveries_due_idx", "webhook_id", "due_at", postgresql_where=text("state = 'pending'")),
+    Index("deliveries_log_idx", "webhook_id", "id"),
+    Index("deliveries_updated_at_idx", "updated_at"),
+    Index("deliveries_user_id_idx", "user_id"),
+)
+
+user_erasures = Table(
+    "user_erasures",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    # How many of each kind were removed so far.
+    Column("removed", JSONB, nullable=False, server_default=text("'{}'")),
+    _moment("requested_at", nullable=False, server_default=NOW),
+    _moment("finished_at"),
+)
+
 intents = Table(
     "intents",
     metadata,
@@ -218,6 +273,7 @@ erasures = Table(
     _moment("run_after", nullable=False, server_default=NOW),
     # Until then a worker that lost its lease may still write; the prefix is emptied again and again.
     _moment("settle_at", nullable=False),
+    Column("emptied", Boolean, nullable=False, server_default=text("false")),
 )
 
 idempotency_keys = Table(
