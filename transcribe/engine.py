@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import partial
+from threading import Event
 from typing import Any
 
 from transcribe.assembly import Results, assemble, collect, take_back_doubtful
@@ -18,6 +20,8 @@ from transcribe.reader import Reader
 from transcribe.rows import Context, Row, RowResult, group_rows
 
 TURN_S = 0.2
+# Longer than any live message takes; without an end, two callers that wait for a thread could block each other.
+LONGEST_WAIT_S = 3.0
 
 
 @dataclass
@@ -85,30 +89,39 @@ class FittedEngine:
         waiting = group_rows(rows, self.device.rows, self.device.seconds)
         running: set[Future[list[tuple[int, RowResult | TranscribeError]]]] = set()
         rests: list[Row] = []
+        go = Event()
+        go.set()
         while waiting or running:
             while waiting and len(running) < self.device.workers:
                 # Long groups first: the workers then finish at about the same time.
-                running.add(self._pool.submit(self.read_group, waiting.pop()))
+                running.add(self._pool.submit(self.read_group, waiting.pop(), partial(go.wait, LONGEST_WAIT_S)))
             done, running = wait(running, TURN_S, FIRST_COMPLETED)
             for clip, result in (found for future in done for found in future.result()):
                 collect(results, clip, result)
                 if isinstance(result, RowResult) and result.rest:
                     rests.append(self._fitted(result.rest))
-            between()
+            # What `between` asks for goes first: these groups stop at their next step, and resume behind it.
+            go.clear()
+            try:
+                between()
+            finally:
+                go.set()
         return rests
 
     def _fitted(self, row: Row) -> Row:
         return replace(row, frames=self.context.frames(row.speech_frames, row.mel.shape[0]))
 
-    def read_group(self, rows: list[Row]) -> list[tuple[int, RowResult | TranscribeError]]:
+    def read_group(
+        self, rows: list[Row], turn: Callable[[], object] = nothing
+    ) -> list[tuple[int, RowResult | TranscribeError]]:
         try:
-            return [(result.clip, result) for result in self.reader.read(rows)]
+            return [(result.clip, result) for result in self.reader.read(rows, turn)]
         except (RuntimeError, ValueError) as error:
             if len(rows) == 1:
                 return [
                     (rows[0].clip, TranscribeError("engine_failed", f"the model failed on this recording: {error}"))
                 ]
-            return [found for row in rows for found in self.read_group([row])]
+            return [found for row in rows for found in self.read_group([row], turn)]
 
     def _assembled(self, index: int, results: Results) -> Outcome:
         found = results.get(index, [])

@@ -1,7 +1,7 @@
 """One row group through the model: encode once, detect languages, decode, retry what failed, align."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from faster_whisper.transcribe import get_suppressed_tokens
 
 from transcribe.decoding import FRAMES_PER_SECOND, FULL_FRAMES, Policy, Reading, best_reading, generate
 from transcribe.language import Language, choose_language
+from transcribe.protocol import nothing
 from transcribe.rows import Row, RowResult, stacked
 from transcribe.transcript import Segment
 from transcribe.words import align_rows, milliseconds, placed, sentences
@@ -59,21 +60,25 @@ class Reader:
             return ()
         return (self.tokenizer.sot_prev, *self.tokenizer.encode(" " + text.strip())[: self.prompt_budget])
 
-    def read(self, rows: Sequence[Row]) -> list[RowResult]:
-        """`rows` share context and prompt length."""
-        encoded = self._encode(rows, rows[0].frames)
+    def read(self, rows: Sequence[Row], turn: Callable[[], object] = nothing) -> list[RowResult]:
+        """`rows` share context and prompt length. `turn` is called before each step: it may wait for urgent work."""
+        encoded = self._encode(rows, rows[0].frames, turn)
+        turn()
         languages = self._languages(rows, encoded)
         readings = self._decode(rows, encoded, languages, rows[0].frames)
+        turn()
         failed = [slot for slot, reading in enumerate(readings) if self._needs_retry(rows[slot], reading)]
         timed = self._align(rows, encoded, languages, readings, skip=failed)
         for slot in failed:
+            turn()
             readings[slot], timed[slot] = self._retry(rows[slot], languages[slot], readings[slot])
         return [self._result(*found) for found in zip(rows, languages, readings, timed, strict=True)]
 
-    def _encode(self, rows: Sequence[Row], frames: int) -> list[Encoded]:
+    def _encode(self, rows: Sequence[Row], frames: int, turn: Callable[[], object] = nothing) -> list[Encoded]:
         """One (positions, width) array per row, on the host: rows are regrouped for each later step."""
         encoded: list[Encoded] = []
         for part in self._parts(rows):
+            turn()
             view = self.model.encode(ctranslate2.StorageView.from_array(stacked(part, frames)), to_cpu=True)
             encoded += list(np.array(view))
             self.work.encodes += 1

@@ -173,6 +173,16 @@ def test_a_live_message_is_read_while_a_batch_is_in_hand(engine: FittedEngine) -
     assert said(recordings()[1], live[0])
 
 
+def test_a_failure_between_groups_is_the_callers_and_leaves_the_engine_usable(engine: FittedEngine) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.transcribe([recording.clip for recording in recordings()], stop)
+
+    assert said(recordings()[0], read(engine.transcribe([recordings()[0].clip])[0]))
+
+
 def test_a_given_language_is_obeyed_and_not_measured(engine: FittedEngine) -> None:
     recording = recordings()[0]
 
