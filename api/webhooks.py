@@ -14,7 +14,8 @@ from api.services import Here
 from pipeline.addresses import AddressRefused, check_url
 from pipeline.courier import WebhookSettings
 from pipeline.render import ErrorView, Moment, error_view
-from storage import events, webhooks
+from storage import webhooks
+from storage.events import TYPES, EventType
 from storage.ids import is_id
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
@@ -24,12 +25,12 @@ class NewWebhook(BaseModel):
     """Without `events`, all of them."""
 
     url: str = Field(min_length=1, max_length=2000)
-    events: list[events.EventType] = Field(default=list(events.TYPES), min_length=1, max_length=len(events.TYPES))
+    events: list[EventType] = Field(default=list(TYPES), min_length=1, max_length=len(TYPES))
 
 
 class WebhookChange(BaseModel):
     url: str | None = Field(None, min_length=1, max_length=2000)
-    events: list[events.EventType] | None = Field(None, min_length=1, max_length=len(events.TYPES))
+    events: list[EventType] | None = Field(None, min_length=1, max_length=len(TYPES))
     enabled: bool | None = None
 
 
