@@ -1,6 +1,7 @@
 """The bytes of one request as they come, from a client that may fall silent or go away at any moment."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import nullcontext
 from typing import Any, Literal
@@ -36,12 +37,13 @@ class Body:
             self.state = "whole"
         return bytes(message.get("body", b""))
 
-    async def read_quickly(self, patience_s: float) -> bytes:
-        """What comes at once: all of a short body from a client that is near."""
+    async def read_quickly(self, patience_s: float, deadline_s: float) -> bytes:
+        """What comes without a pause of `patience_s`, within the deadline: all of a short body from a client nearby."""
         found = bytearray()
+        until = time.monotonic() + deadline_s
         try:
-            async with asyncio.timeout(patience_s):
-                while self.state == "coming":
+            while self.state == "coming" and time.monotonic() < until:
+                async with asyncio.timeout(patience_s):
                     found += await self.read()
         except TimeoutError:
             pass

@@ -23,7 +23,8 @@ from storage.uploads import NewUpload, NotAccepted, StoredUpload
 from transcode.containers import HEAD_BYTES
 
 # A short body that comes at once needs no hold: one transaction takes it.
-_QUICK_S = 0.03
+_QUICK_PAUSE_S = 0.03
+_QUICK_S = 0.3
 _PIECE_BYTES = 1024 * 1024
 
 
@@ -101,7 +102,7 @@ class Resumable:
     async def _receive_unchecked(self, upload_id: str, user: str, offset: int, body: Body) -> StoredUpload:
         begun = b""
         if body.size is not None and body.size <= self._holds.share_bytes():
-            begun = await body.read_quickly(_QUICK_S)
+            begun = await body.read_quickly(_QUICK_PAUSE_S, _QUICK_S)
             if body.state in ("whole", "gone"):
                 write = partial(self._append, upload_id, user, offset, [begun], len(begun))
                 return await self._turns.written(write, upload_id, user, offset, len(begun))

@@ -155,7 +155,7 @@ def undisturbed(connection: Connection, holders: Iterable[tuple[str, str]]) -> s
 def head(connection: Connection, upload_id: str, size: int) -> bytes:
     """The first bytes, at most `size`, of what came so far."""
     rows = connection.execute(
-        select(upload_chunks.c.data)
+        select(func.substring(upload_chunks.c.data, 1, size))
         .where(upload_chunks.c.upload_id == upload_id, upload_chunks.c.start < size)
         .order_by(upload_chunks.c.start)
     ).scalars()
