@@ -7,6 +7,7 @@ import { Outbox } from "./outbox.js";
 import { askForThread } from "./new-thread.js";
 import { currentToken, forgetToken } from "./session.js";
 import { signIn } from "./sign-in.js";
+import { Search } from "./search.js";
 import { Thread } from "./thread.js";
 import { ThreadList } from "./threads.js";
 
@@ -18,6 +19,7 @@ class Page {
   #list;
   #outbox;
   #thread = null;
+  #goal = null;
 
   constructor(token) {
     this.#client = new Client("", token);
@@ -36,7 +38,12 @@ class Page {
     const start = () => askForThread(this.#client, (thread) => (location.hash = thread.id));
     const add = h("button", { type: "button", class: "round", "aria-label": "New thread", onclick: start }, icon("plus"));
     const head = h("header", { class: "bar" }, h("h1", {}, "Earshot"), h("span", { class: "me" }, this.#client.user ?? ""), add);
-    const side = h("aside", { "aria-label": "Threads" }, head, this.offline, this.#list.element);
+    const search = new Search(
+      this.#client,
+      (message, start) => this.#goTo(message, start),
+      (on) => (this.#list.element.hidden = on),
+    );
+    const side = h("aside", { "aria-label": "Threads" }, head, this.offline, search.element, this.#list.element);
     app.replaceChildren(side, this.pane);
   }
 
@@ -73,6 +80,20 @@ class Page {
     else await this.#open(id);
   }
 
+  /** Opens a message's thread where it was said. */
+  #goTo({ id, thread_id: thread }, start) {
+    this.#goal = { id, thread, start };
+    if (this.#thread?.id === thread) this.#reach();
+    else location.hash = thread;
+  }
+
+  #reach() {
+    const goal = this.#goal;
+    if (!goal || goal.thread !== this.#thread?.id) return;
+    this.#goal = null;
+    this.#thread.reveal(goal.id, goal.start);
+  }
+
   #close() {
     this.pane.replaceChildren(hint());
     this.#live.open(null);
@@ -87,6 +108,7 @@ class Page {
       this.pane.replaceChildren(this.#thread.element);
       await this.#thread.load();
       this.#thread.heading.focus({ preventScroll: true });
+      this.#reach();
     } catch (problem) {
       this.pane.replaceChildren(h("p", { class: "plain" }, problem.message));
       this.#live.open(null);

@@ -16,7 +16,7 @@ export class Thread {
   #rows = new Map();
   #nearTop;
   #cursor = null;
-  #loading = false;
+  #loading = null;
   #read = "";
 
   constructor(client, live, outbox, thread) {
@@ -81,23 +81,35 @@ export class Thread {
     );
   }
 
+  /** The next page of earlier messages. */
   async load() {
-    if (this.#loading || this.#cursor === "") return;
-    this.#loading = true;
-    const from = this.#cursor ? `&cursor=${encodeURIComponent(this.#cursor)}` : "";
-    try {
-      const page = await this.#client.get(`/v1/threads/${this.id}/messages?limit=${PAGE}${from}`);
-      for (const message of page.items) {
-        this.#live.know(message);
-        this.#insert(message);
-      }
-      this.#cursor = page.next_cursor ?? "";
-      say(this.top, this.#cursor ? "Loading earlier messages…" : this.#rows.size ? "" : "Say something.");
-    } finally {
-      this.#loading = false;
-    }
+    if (this.#cursor === "") return;
+    this.#loading ??= this.#loadPage().finally(() => (this.#loading = null));
+    await this.#loading;
     this.#watchTop();
     this.markRead();
+  }
+
+  /** Scrolls to a message, however old, and plays it from a moment if one is given. */
+  async reveal(id, start) {
+    while (!this.#rows.has(id) && this.#cursor !== "") await this.load();
+    const row = this.#rows.get(id);
+    if (!row) return;
+    row.item.scrollIntoView({ block: "center" });
+    row.item.tabIndex = -1;
+    row.item.focus({ preventScroll: true });
+    if (start !== null) row.item.querySelector("voice-message")?.jump(start);
+  }
+
+  async #loadPage() {
+    const from = this.#cursor ? `&cursor=${encodeURIComponent(this.#cursor)}` : "";
+    const page = await this.#client.get(`/v1/threads/${this.id}/messages?limit=${PAGE}${from}`);
+    for (const message of page.items) {
+      this.#live.know(message);
+      this.#insert(message);
+    }
+    this.#cursor = page.next_cursor ?? "";
+    say(this.top, this.#cursor ? "Loading earlier messages…" : this.#rows.size ? "" : "Say something.");
   }
 
   #insert(message) {

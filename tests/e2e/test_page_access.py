@@ -132,7 +132,7 @@ def _tab_to(page: Page, name: str) -> None:
 _FOCUSED = """() => {
   let focused = document.activeElement;
   while (focused?.shadowRoot?.activeElement) focused = focused.shadowRoot.activeElement;
-  return (focused?.getAttribute("aria-label") ?? "") + focused?.textContent;
+  return focused === document.body ? "" : (focused.getAttribute("aria-label") ?? "") + focused.textContent;
 }"""
 
 
