@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 
-from pipeline import failures, tending
+from pipeline import failures, letting_go, tending
 from pipeline.context import Context, assemble
 from pipeline.courier import make_courier
 from storage import events, idempotency, intents, jobs, references, usage, webhooks
@@ -40,10 +40,11 @@ class Reaper:
         self._context = context
         self._patience_until = 0.0
         self._forget_at = 0.0
+        self._retention = letting_go.Retention(letting_go.RetentionSettings())
 
     def tick(self) -> None:
         """One round; each step by itself, so that an outage of S3 does not keep jobs from being taken back."""
-        steps = (self.take_back, self.ring, self.erase, self.sweep_intents, self.tend_uploads, self.forget)
+        steps = (self.take_back, self.ring, self.erase, self.sweep_intents, self.tend_uploads, self.let_go, self.forget)
         for step in steps:
             try:
                 step()
@@ -91,6 +92,10 @@ class Reaper:
     def tend_uploads(self) -> None:
         for tend in (tending.finish_full, tending.sweep_uploads, tending.forget_uploads):
             tend(self._context)
+
+    def let_go(self) -> None:
+        letting_go.erase_people(self._context)
+        self._retention.go_on(self._context)
 
     def forget(self) -> None:
         if time.monotonic() >= self._forget_at:

@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.context import Context
 from pipeline.publishing import Artifact, publish
 from storage import threads, transcripts
+from storage.errors import ObjectMissing
 from storage.jobs import Job
 from storage.keys import object_key
 from storage.transcripts import SpeechResult, SpeechWork
@@ -58,6 +59,8 @@ def _clip(context: Context, work: SpeechWork) -> Clip:
             path = folder / "speech.flac"
             context.store.download(work.speech_key, path)
         else:
+            if work.original_key is None:
+                raise ObjectMissing("neither the speech audio nor the original was kept")
             context.store.download(work.original_key, folder / "original")
             path = make_speech(folder / "original", folder, context.settings.transcode)
         return load_clip(path, language=work.language, prior=_prior(context, work), prompt=_names(context, work))

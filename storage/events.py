@@ -5,7 +5,7 @@ is never given behind one that somebody has read, and no transaction that stays 
 would if readers waited for all transactions older than an event's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
@@ -67,6 +67,16 @@ def add(
         .values(type=event_type, thread_id=thread_id, message_id=message_id, user_id=user_id)
         .returning(func.pg_notify(CHANNEL, ""))
     )
+
+
+def add_all(connection: Connection, event_type: str, owners: Mapping[str, str]) -> None:
+    """The same event of many messages, given with their threads."""
+    rows = [
+        {"type": event_type, "thread_id": thread_id, "message_id": message_id}
+        for message_id, thread_id in owners.items()
+    ]
+    connection.execute(insert(events).values(rows))
+    connection.execute(select(func.pg_notify(CHANNEL, "")))
 
 
 def arrange(connection: Connection) -> Extent:

@@ -4,7 +4,7 @@ A key is written here before its PUT and taken out in the transaction that refer
 deleted by the reaper; a deleted message's prefix is emptied until no worker can still be writing into it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from sqlalchemy import Connection, delete, func, select, update
@@ -54,13 +54,21 @@ def expired(connection: Connection, *, limit: int = 200) -> dict[str, str]:
     return {row.object_key: row.message_id for row in rows}
 
 
+def give_up(connection: Connection, owners: Mapping[str, str]) -> None:
+    """For keys (with their message ids) that no row refers to any more: the sweep deletes their objects."""
+    if owners:
+        rows = [{"object_key": key, "message_id": owner, "expires_at": NOW} for key, owner in owners.items()]
+        connection.execute(insert(intents).values(rows).on_conflict_do_nothing())
+
+
 def forget(connection: Connection, keys: Iterable[str]) -> None:
     connection.execute(delete(intents).where(intents.c.object_key.in_(list(keys))))
 
 
-def erase_later(connection: Connection, message_id: str, *, settle_s: float) -> None:
+def erase_later(connection: Connection, message_ids: Iterable[str], *, settle_s: float) -> None:
     settle_at = func.clock_timestamp() + timedelta(seconds=settle_s)
-    connection.execute(insert(erasures).values(message_id=message_id, settle_at=settle_at).on_conflict_do_nothing())
+    rows = [{"message_id": message_id, "settle_at": settle_at} for message_id in message_ids]
+    connection.execute(insert(erasures).values(rows).on_conflict_do_nothing())
 
 
 def due_erasures(connection: Connection, *, limit: int = 50) -> list[str]:

@@ -221,11 +221,11 @@ def due_queues(connection: Connection) -> list[Queue]:
     ]
 
 
-def cancel_for_message(connection: Connection, message_id: str) -> None:
-    """Takes every open job of a message away from whoever holds it; the message's row must be locked already."""
+def cancel_for_messages(connection: Connection, message_ids: Sequence[str]) -> None:
+    """Takes every open job of the messages away from whoever holds it; the messages must be locked already."""
     connection.execute(
         update(jobs)
-        .where(jobs.c.message_id == message_id, jobs.c.state.in_(("queued", "running", "dead")))
+        .where(jobs.c.message_id.in_(message_ids), jobs.c.state.in_(("queued", "running", "dead")))
         .values(state="cancelled", token=jobs.c.token + 1, lease_until=None, updated_at=NOW)
     )
 

@@ -49,7 +49,8 @@ class Voice:
     error_code: str | None
     error_message: str | None
     language_hint: str | None
-    original_key: str
+    # None once its retention has ended.
+    original_key: str | None
     container: str
     duration_ms: int | None
     loudness_lufs: float | None
@@ -211,20 +212,26 @@ def owner(connection: Connection, message_id: str) -> tuple[str, str, bool] | No
 
 def remove(connection: Connection, message_id: str) -> bool:
     """Leaves a tombstone without content and an erasure of the message's objects; False when already gone."""
-    row = connection.execute(
+    return bool(remove_all(connection, [message_id]))
+
+
+def remove_all(connection: Connection, ids: Sequence[str]) -> list[str]:
+    """The same for many; returns those that were not gone already."""
+    rows = connection.execute(
         update(messages)
-        .where(messages.c.id == message_id, messages.c.deleted_at.is_(None))
+        .where(messages.c.id.in_(ids), messages.c.deleted_at.is_(None))
         .values(deleted_at=NOW, text=None)
-        .returning(messages.c.thread_id)
-    ).first()
-    if row is None:
-        return False
-    jobs.cancel_for_message(connection, message_id)
+        .returning(messages.c.id, messages.c.thread_id)
+    ).all()
+    removed = [row.id for row in rows]
+    if not removed:
+        return []
+    jobs.cancel_for_messages(connection, removed)
     for table in (plays, search_entries, transcripts, voices):
-        connection.execute(delete(table).where(table.c.message_id == message_id))
-    intents.erase_later(connection, message_id, settle_s=ERASURE_SETTLES_S)
-    events.add(connection, "message.deleted", thread_id=row.thread_id, message_id=message_id)
-    return True
+        connection.execute(delete(table).where(table.c.message_id.in_(removed)))
+    intents.erase_later(connection, removed, settle_s=ERASURE_SETTLES_S)
+    events.add_all(connection, "message.deleted", {row.id: row.thread_id for row in rows})
+    return removed
 
 
 def _add(connection: Connection, message_id: str, thread_id: str, sender: str, **values: str | None) -> str:

@@ -13,13 +13,13 @@ from storage.tables import NOW, messages, transcripts, voices
 
 @dataclass(frozen=True)
 class SpeechWork:
-    """What a speech job needs to know; `speech_key` is None when the speech audio was not kept."""
+    """What a speech job needs to know; a key is None when its object was not kept."""
 
     message_id: str
     transcript_id: str
     thread_id: str
     speech_key: str | None
-    original_key: str
+    original_key: str | None
     language: str | None
 
 

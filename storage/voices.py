@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import Connection, select, update
 
 from storage import events, intents, jobs
+from storage.errors import ObjectMissing
 from storage.messages import StoredRendition
 from storage.tables import messages, voices
 
@@ -32,13 +33,15 @@ class MediaResult:
 
 
 def start(connection: Connection, message_id: str) -> MediaWork | None:
-    """Marks the voice as being processed; None when the message is gone."""
+    """Marks the voice as being processed; None when the message is gone. Raises ObjectMissing without an original."""
     row = connection.execute(
         update(voices)
         .where(voices.c.message_id == message_id, messages.c.id == voices.c.message_id)
         .values(state="processing")
         .returning(messages.c.thread_id, voices.c.original_key, voices.c.original_size, voices.c.transcript_id)
     ).first()
+    if row is not None and row.original_key is None:
+        raise ObjectMissing("the original was not kept")
     return None if row is None else MediaWork(message_id, *row)
 
 

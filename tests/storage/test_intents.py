@@ -43,11 +43,11 @@ def test_two_reapers_share_the_expired_keys(database: Database) -> None:
 def test_an_erasure_comes_again_until_it_has_settled(database: Database) -> None:
     message_id = new_id("msg")
     with database.transaction() as connection:
-        intents.erase_later(connection, message_id, settle_s=-1)
+        intents.erase_later(connection, [message_id], settle_s=-1)
         assert intents.due_erasures(connection) == [message_id]
         assert intents.due_erasures(connection) == []
         intents.erased(connection, message_id)
-        intents.erase_later(connection, message_id, settle_s=60)
+        intents.erase_later(connection, [message_id], settle_s=60)
         assert intents.due_erasures(connection) == [message_id]
         intents.erased(connection, message_id)
         assert intents.due_erasures(connection) == []

@@ -120,7 +120,7 @@ def test_heartbeats_tell_which_jobs_are_still_held(database: Database, upload: C
     upload()
     kept, lost = claim(database, limit=2)
     with database.transaction() as connection:
-        jobs.cancel_for_message(connection, lost.message_id)
+        jobs.cancel_for_messages(connection, [lost.message_id])
     with database.transaction() as connection:
         assert jobs.heartbeat(connection, [kept, lost], lease_s=30) == {kept.id}
 
