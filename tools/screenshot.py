@@ -35,7 +35,7 @@ def _photograph(stack: StackInfo) -> None:
         expect(late).to_contain_text("airport")
         page.wait_for_timeout(1500)
         late.get_by_role("button", name="Play").click()
-        visit.wait_for_sound(2.2)
+        visit.wait_for_sound(2.45)
         _TARGET.parent.mkdir(exist_ok=True)
         page.mouse.move(1190, 60)
         page.screenshot(path=_TARGET)
