@@ -10,6 +10,7 @@ from pipeline.context import Context
 from storage import jobs
 from storage.errors import StorageFull, StorageUnavailable
 from storage.jobs import Job, Lane, Queue
+from transcribe.protocol import nothing
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Drain:
         until = time.monotonic() + context.settings.pipeline.drain_s
         claims = 0
         while time.monotonic() < until and not context.stopping.is_set():
-            claimed = self._claim(queue)
+            claimed = self._claim(queue, self._lane)
             if not claimed:
                 return
             claims += 1
@@ -52,13 +53,13 @@ class Drain:
                 self._work(queue, claimed)
         context.ringer.ring(queue)
 
-    def _claim(self, queue: Queue) -> list[Job]:
+    def _claim(self, queue: Queue, lane: Lane | None) -> list[Job]:
         settings = self._context.settings.pipeline
         with self._context.database.transaction() as connection:
             return jobs.claim(
                 connection,
                 queue,
-                lane=self._lane,
+                lane=lane,
                 limit=1 if queue == "media" else settings.speech_claim,
                 lease_s=settings.lease_s,
                 worker=self._context.worker,
@@ -70,10 +71,24 @@ class Drain:
             for job in claimed:
                 failures.hand_back(context, job)
         elif queue == "speech":
-            speech.process(context, claimed, lambda job, error: failures.settle(context, job, error))
+            batch = self._lane is None and claimed[0].lane == Lane.BATCH
+            speech.process(context, claimed, self._settle, self._let_live_pass if batch else nothing)
         else:
             for job in claimed:
                 try:
                     media.process(context, job)
                 except Exception as error:
-                    failures.settle(context, job, error)
+                    self._settle(job, error)
+
+    def _let_live_pass(self) -> None:
+        """Live messages that came while a batch is being transcribed are done before it goes on."""
+        try:
+            claimed = self._claim("speech", Lane.LIVE)
+        except (StorageUnavailable, StorageFull):
+            return
+        if claimed:
+            with self._context.leases.holding(claimed):
+                speech.process(self._context, claimed, self._settle)
+
+    def _settle(self, job: Job, error: Exception) -> None:
+        failures.settle(self._context, job, error)

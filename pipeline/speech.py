@@ -17,6 +17,7 @@ from storage.keys import object_key
 from storage.transcripts import SpeechResult, SpeechWork
 from transcode import make_speech
 from transcribe import Clip, Transcript, load_clip
+from transcribe.protocol import nothing
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +29,16 @@ class Prepared:
     clip: Clip
 
 
-def process(context: Context, claimed: Sequence[Job], failed: Callable[[Job, Exception], None]) -> None:
-    """Each job ends by itself: whatever goes wrong with one is told to `failed` and harms no other."""
+def process(
+    context: Context,
+    claimed: Sequence[Job],
+    failed: Callable[[Job, Exception], None],
+    between: Callable[[], None] = nothing,
+) -> None:
+    """Each job ends by itself: whatever goes wrong with one is told to `failed` and harms no other.
+
+    `between` is called a few times a second while the engine works, and may use it meanwhile.
+    """
     prepared: list[Prepared] = []
     for job in claimed:
         try:
@@ -37,7 +46,7 @@ def process(context: Context, claimed: Sequence[Job], failed: Callable[[Job, Exc
                 prepared.append(Prepared(job, work, _clip(context, work)))
         except Exception as error:
             failed(job, error)
-    for item, outcome in zip(prepared, _transcribe(context, prepared), strict=True):
+    for item, outcome in zip(prepared, _transcribe(context, prepared, between), strict=True):
         try:
             if isinstance(outcome, Exception):
                 raise outcome
@@ -82,17 +91,19 @@ def _names(context: Context, work: SpeechWork) -> str | None:
         return ", ".join(threads.members(connection, work.thread_id))
 
 
-def _transcribe(context: Context, prepared: Sequence[Prepared]) -> Sequence[Transcript | Exception]:
+def _transcribe(
+    context: Context, prepared: Sequence[Prepared], between: Callable[[], None]
+) -> Sequence[Transcript | Exception]:
     if not prepared:
         return []
     try:
-        return context.engine.transcribe([item.clip for item in prepared])
+        return context.engine.transcribe([item.clip for item in prepared], between)
     except Exception as error:
         if len(prepared) == 1:
             return [error]
         # The engine fails as a whole: find out whose fault it is by asking for each alone.
         log.exception("a group of %d failed; trying them one by one", len(prepared))
-        return [_transcribe(context, [item])[0] for item in prepared]
+        return [_transcribe(context, [item], between)[0] for item in prepared]
 
 
 def _publish(context: Context, item: Prepared, transcript: Transcript) -> None:

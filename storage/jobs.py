@@ -77,12 +77,12 @@ def add(
 def claim(
     connection: Connection, queue: Queue, *, lane: Lane | None, limit: int, lease_s: float, worker: str
 ) -> list[Job]:
-    """Up to `limit` jobs of one lane, or of both with live first.
+    """Up to `limit` jobs of one lane; where both may be taken, live ones while there are any.
 
     A job whose lease once expired is claimed alone, for it may be what kills its worker.
     """
     head_of_queue = (
-        select(jobs.c.id, jobs.c.alone)
+        select(jobs.c.id, jobs.c.alone, jobs.c.lane)
         .where(jobs.c.queue == queue, jobs.c.state == "queued", jobs.c.run_after <= func.now())
         .order_by(jobs.c.lane, jobs.c.run_after, jobs.c.id)
         .limit(limit)
@@ -301,7 +301,7 @@ def _job(row: Any) -> Job:
 def _together(head: Sequence[Any]) -> list[str]:
     if head and head[0].alone:
         return [head[0].id]
-    return [row.id for row in head if not row.alone]
+    return [row.id for row in head if not row.alone and row.lane == head[0].lane]
 
 
 def _lock_message(connection: Connection, job: Job) -> None:

@@ -12,7 +12,7 @@ from pipeline.draining import Drain
 from pipeline.reaper import Reaper
 from storage import jobs, messages
 from storage.errors import LeaseLost
-from storage.jobs import Job
+from storage.jobs import Job, Lane
 from storage.messages import Message
 from tests.pipeline.conftest import Upload, sql
 from tests.pipeline.faults import unreachable
@@ -198,3 +198,30 @@ def test_one_lost_transcript_harms_no_other(context: Context, upload: Upload, re
     speech.process(context, claimed, lambda job, error: outcome.append(error))
     assert [type(error) for error in outcome] in ([], [LeaseLost])
     assert read(kept).voice.transcript.state == "completed"  # type: ignore[union-attr]
+
+
+def test_a_live_message_overtakes_a_batch_that_is_being_transcribed(
+    context: Context, upload: Upload, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = [upload(name, lane=Lane.BATCH) for name in ("meeting.m4a", "vertrag.mp3")]
+    Drain(context, None)("media")
+    live: list[str] = []
+    finished: list[str] = []
+    real = speech._publish
+
+    def note(context: Context, item: speech.Prepared, transcript: Transcript) -> None:
+        finished.append(item.work.message_id)
+        real(context, item, transcript)
+
+    def arrive(item: str = "late.ogg") -> None:
+        if not live:
+            live.append(upload(item))
+            Drain(context, Lane.LIVE)("media")
+
+    drain, let_pass = Drain(context, None), Drain._let_live_pass
+    monkeypatch.setattr(speech, "_publish", note)
+    monkeypatch.setattr(Drain, "_let_live_pass", lambda self: (arrive(), let_pass(self))[1])
+    drain("speech")
+    assert finished[0] == live[0]
+    assert set(finished) == {*live, *batch}
+    assert read(live[0]).voice.transcript.state == "completed"  # type: ignore[union-attr]

@@ -84,7 +84,7 @@ def test_live_jobs_are_claimed_before_batch_jobs_that_came_first(
     database: Database, upload: Callable[..., str]
 ) -> None:
     batch, live = upload(Lane.BATCH), upload(Lane.LIVE)
-    assert [job.message_id for job in claim(database, limit=2)] == [live, batch]
+    assert [[job.message_id for job in claim(database, limit=2)] for _ in range(2)] == [[live], [batch]]
 
 
 def test_a_worker_of_one_lane_leaves_the_other_alone(database: Database, upload: Callable[..., str]) -> None:
