@@ -13,7 +13,7 @@ from api.errors import Problem, not_found
 from api.models import NewText
 from api.once import Key, Made, once
 from api.services import Here, Services
-from api.threads import require_member
+from api.threads import checked_thread, require_member
 from pipeline.render import MessageView
 from storage import messages, threads
 from storage.errors import StorageFull, StorageUnavailable
@@ -31,8 +31,10 @@ def list_messages(
     """Newest first."""
     before = paging.decode_seq(cursor)
     with here.database.transaction() as connection:
-        require_member(connection, thread_id, user)
-        rows = messages.page(connection, thread_id, user, limit=limit + 1, before_seq=before)
+        rows = messages.page(connection, checked_thread(thread_id), user, limit=limit + 1, before_seq=before)
+        if not rows:
+            # Whoever sees a message is a member.
+            require_member(connection, thread_id, user)
     found, last = paging.cut(rows, limit)
     views = [here.renderer.message(message) for message in found]
     return json_answer(paging.Page[MessageView](items=views, next_cursor=last and paging.encode(last.seq)))

@@ -70,11 +70,14 @@ class ProxiedPlayback:
         self._public_url = public_url.rstrip("/")
         self._secret = secret
         self._ttl_s = ttl_s
+        self._link = lru_cache(maxsize=4096)(self._made)
 
     def link(self, message_id: str, rendition: StoredRendition) -> Link:
-        expires = expiry(self._ttl_s)
-        query = urlencode({"expires": expires, "signature": self._signature(message_id, rendition.format, expires)})
-        path = f"/v1/playback/{message_id}/{rendition.format}.{_EXTENSIONS[rendition.format]}"
+        return self._link(message_id, rendition.format, expiry(self._ttl_s))
+
+    def _made(self, message_id: str, rendition_format: str, expires: int) -> Link:
+        query = urlencode({"expires": expires, "signature": self._signature(message_id, rendition_format, expires)})
+        path = f"/v1/playback/{message_id}/{rendition_format}.{_EXTENSIONS[rendition_format]}"
         return Link(f"{self._public_url}{path}?{query}", datetime.fromtimestamp(expires, UTC))
 
     def format_of(self, message_id: str, name: str, expires: int, signature: str) -> str | None:

@@ -2,7 +2,7 @@
 
 import base64
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel
 
@@ -11,6 +11,7 @@ from storage.messages import Message, StoredRendition, StoredTranscript, Voice
 from storage.threads import Thread
 
 _PREVIEW = 100
+View = TypeVar("View", bound=BaseModel)
 Moment = Annotated[datetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
 
 
@@ -82,7 +83,10 @@ class ThreadView(BaseModel):
 
 
 class Renderer:
-    """Writes fresh playback URLs into what it renders."""
+    """Writes fresh playback URLs into what it renders.
+
+    Views are constructed without validation: the values are our own, and a page holds thousands of them.
+    """
 
     def __init__(self, playback: Playback) -> None:
         self._playback = playback
@@ -100,61 +104,63 @@ class Renderer:
         )
 
     def message(self, message: Message) -> MessageView:
-        return MessageView(
+        return _made(
+            MessageView,
             id=message.id,
             thread_id=message.thread_id,
             sender_id=message.sender_id,
             kind="text" if message.voice is None else "voice",
-            created_at=message.created_at,
+            created_at=message.created_at.astimezone(UTC),
             external_id=message.external_id,
             text=message.text,
             voice=message.voice and self._voice(message.id, message.voice),
             preview=preview(message),
-            receipts=ReceiptsView(read_by=message.read_by, played_by=message.played_by),
+            receipts=_made(ReceiptsView, read_by=message.read_by, played_by=message.played_by),
         )
 
     def _voice(self, message_id: str, voice: Voice) -> VoiceView:
-        return VoiceView.model_validate(
-            {
-                "state": voice.state,
-                "error": error_view(voice.error_code, voice.error_message),
-                "duration_ms": voice.duration_ms,
-                "waveform": voice.waveform and base64.b64encode(voice.waveform).decode(),
-                "loudness_lufs": voice.loudness_lufs,
-                "renditions": [self._rendition(message_id, rendition) for rendition in voice.renditions],
-                "transcript": voice.transcript and transcript_view(voice.transcript, voice.corrected_text),
-            }
+        return _made(
+            VoiceView,
+            state=voice.state,
+            error=error_view(voice.error_code, voice.error_message),
+            duration_ms=voice.duration_ms,
+            waveform=voice.waveform and base64.b64encode(voice.waveform).decode(),
+            loudness_lufs=voice.loudness_lufs,
+            renditions=[self._rendition(message_id, rendition) for rendition in voice.renditions],
+            transcript=voice.transcript and transcript_view(voice.transcript, voice.corrected_text),
         )
 
     def _rendition(self, message_id: str, rendition: StoredRendition) -> RenditionView:
         link = self._playback.link(message_id, rendition)
-        return RenditionView.model_validate(
-            {
-                "format": rendition.format,
-                "mime_type": rendition.mime_type,
-                "url": link.url,
-                "expires_at": link.expires_at,
-                "size": rendition.size,
-                "sha256": rendition.sha256,
-            }
+        return _made(
+            RenditionView,
+            format=rendition.format,
+            mime_type=rendition.mime_type,
+            url=link.url,
+            expires_at=link.expires_at,
+            size=rendition.size,
+            sha256=rendition.sha256,
         )
+
+
+def _made(view: type[View], **values: Any) -> View:
+    return view.model_construct(**values)
 
 
 def transcript_view(transcript: StoredTranscript, corrected_text: str | None) -> TranscriptView:
     """The sender's correction stands in for the machine's text, which stays beside it."""
-    return TranscriptView.model_validate(
-        {
-            "id": transcript.id,
-            "state": transcript.state,
-            "version": transcript.version,
-            "language": transcript.language,
-            "language_probability": transcript.language_probability,
-            "text": transcript.text if corrected_text is None else corrected_text,
-            "machine_text": transcript.text,
-            "corrected": corrected_text is not None,
-            "model": transcript.model,
-            "error": error_view(transcript.error_code, transcript.error_message),
-        }
+    return _made(
+        TranscriptView,
+        id=transcript.id,
+        state=transcript.state,
+        version=transcript.version,
+        language=transcript.language,
+        language_probability=transcript.language_probability,
+        text=transcript.text if corrected_text is None else corrected_text,
+        machine_text=transcript.text,
+        corrected=corrected_text is not None,
+        model=transcript.model,
+        error=error_view(transcript.error_code, transcript.error_message),
     )
 
 

@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, select, update
+from sqlalchemy import ARRAY, BigInteger, Connection, Select, Text, bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from storage import events, intents, jobs, search, threads
@@ -133,14 +133,14 @@ def add_voice(
 
 def get(connection: Connection, message_id: str, viewer: str) -> Message | None:
     """None when it does not exist, was deleted, or the viewer is not in its thread."""
-    found = _with_receipts(connection, _seen_by(viewer).where(messages.c.id == message_id))
+    found = _with_receipts(connection, _ONE, {"viewer": viewer, "message_id": message_id})
     return found[0] if found else None
 
 
 def by_ids(connection: Connection, ids: Sequence[str], viewer: str) -> dict[str, Message]:
     if not ids:
         return {}
-    found = _with_receipts(connection, _seen_by(viewer).where(messages.c.id.in_(ids)))
+    found = _with_receipts(connection, _SOME, {"viewer": viewer, "ids": list(ids)})
     return {message.id: message for message in found}
 
 
@@ -148,17 +148,16 @@ def told_to_all(connection: Connection, ids: Sequence[str]) -> dict[str, Message
     """Those that are not deleted, whoever looks: for events and webhooks, which know by themselves who may see them."""
     if not ids:
         return {}
-    found = _with_receipts(connection, _whole().where(messages.c.id.in_(ids), messages.c.deleted_at.is_(None)))
+    found = _with_receipts(connection, _TOLD, {"ids": list(ids)})
     return {message.id: message for message in found}
 
 
 def page(connection: Connection, thread_id: str, viewer: str, *, limit: int, before_seq: int | None) -> list[Message]:
     """Newest first; `before_seq` is the last message's seq of the page before."""
-    query = _seen_by(viewer).where(messages.c.thread_id == thread_id)
-    query = query.order_by(messages.c.seq.desc()).limit(limit)
-    if before_seq is not None:
-        query = query.where(messages.c.seq < before_seq)
-    return _with_receipts(connection, query)
+    before = _MAX_SEQ if before_seq is None else before_seq
+    return _with_receipts(
+        connection, _PAGE, {"viewer": viewer, "thread_id": thread_id, "before": before, "limit": limit}
+    )
 
 
 def renditions(connection: Connection, message_id: str) -> list[StoredRendition]:
@@ -243,122 +242,102 @@ def _add(connection: Connection, message_id: str, thread_id: str, sender: str, *
     return message_id
 
 
-def _seen_by(viewer: str) -> Select[Any]:
-    me = participants.alias("me")
-    return (
-        _whole()
-        .join(me, me.c.thread_id == messages.c.thread_id)
-        .where(
-            me.c.user_id == viewer,
-            messages.c.seq > me.c.visible_after_seq,
-            messages.c.deleted_at.is_(None),
-        )
-    )
-
-
-def _whole() -> Select[Any]:
-    return (
-        select(
-            *messages.c,
-            voices.c.state.label("voice_state"),
-            *(voices.c[name].label(f"voice_{name}") for name in _VOICE),
-            *(transcripts.c[name].label(f"transcript_{name}") for name in _TRANSCRIPT),
-        )
-        .outerjoin(voices, voices.c.message_id == messages.c.id)
-        .outerjoin(transcripts, transcripts.c.id == voices.c.transcript_id)
-    )
-
-
-_VOICE = (
-    "error_code",
-    "error_message",
-    "language_hint",
-    "original_key",
-    "container",
-    "duration_ms",
-    "loudness_lufs",
-    "waveform",
-    "speech_key",
-    "corrected_text",
-    "renditions",
-)
-_TRANSCRIPT = (
-    "id",
-    "version",
-    "state",
-    "language",
-    "language_probability",
-    "confidence",
-    "text",
-    "model",
-    "object_key",
-    "error_code",
-    "error_message",
-)
-
-
-def _with_receipts(connection: Connection, query: Select[Any]) -> list[Message]:
-    """Three queries however many messages: the rows, who has read how far, who has played what."""
-    rows = connection.execute(query).all()
+def _with_receipts(connection: Connection, query: Select[Any], values: dict[str, Any]) -> list[Message]:
+    """Two queries however many messages: the rows with who has played them, and who has read how far."""
+    rows = connection.execute(query, values).all()
     if not rows:
         return []
     readers = _readers(connection, {row.thread_id for row in rows})
-    players = _players(connection, [row.id for row in rows if row.kind == "voice"])
-    return [_message(row, readers[row.thread_id], players[row.id]) for row in rows]
+    return [_message(row, readers[row.thread_id]) for row in rows]
 
 
 def _readers(connection: Connection, thread_ids: set[str]) -> dict[str, list[tuple[str, range]]]:
     """Who has read which numbers: never those from before they joined."""
-    rows = connection.execute(
-        select(
-            participants.c.thread_id,
-            participants.c.user_id,
-            participants.c.visible_after_seq,
-            participants.c.read_seq,
-        )
-        .where(participants.c.thread_id.in_(thread_ids), participants.c.read_seq > 0)
-        .order_by(participants.c.user_id)
-    )
     readers: dict[str, list[tuple[str, range]]] = defaultdict(list)
-    for row in rows:
-        readers[row.thread_id].append((row.user_id, range(row.visible_after_seq + 1, row.read_seq + 1)))
+    for thread_id, user, visible_after, read in connection.execute(_READERS, {"thread_ids": list(thread_ids)}):
+        readers[thread_id].append((user, range(visible_after + 1, read + 1)))
     return readers
 
 
-def _players(connection: Connection, message_ids: Sequence[str]) -> dict[str, list[str]]:
-    players: dict[str, list[str]] = defaultdict(list)
-    if not message_ids:
-        return players
-    rows = connection.execute(
-        select(plays.c.message_id, plays.c.user_id)
-        .where(plays.c.message_id.in_(message_ids), plays.c.completed_at.is_not(None))
-        .order_by(plays.c.user_id)
-    )
-    for row in rows:
-        players[row.message_id].append(row.user_id)
-    return players
-
-
-def _message(row: Any, readers: list[tuple[str, range]], played_by: list[str]) -> Message:
+def _message(row: Any, readers: list[tuple[str, range]]) -> Message:
+    """Reads the row by places, in the order of `_whole`: a page is made of some two thousand values."""
+    message_id, thread_id, seq, sender, kind, text, external_id, created_at = row[:_VOICE_AT]
+    played_by = row[-1]
     return Message(
-        id=row.id,
-        thread_id=row.thread_id,
-        seq=row.seq,
-        sender_id=row.sender_id,
-        kind=row.kind,
-        text=row.text,
-        external_id=row.external_id,
-        created_at=row.created_at,
-        voice=None if row.voice_state is None else _voice(row),
-        read_by=[user for user, read in readers if row.seq in read and user != row.sender_id],
-        played_by=[user for user in played_by if user != row.sender_id],
+        id=message_id,
+        thread_id=thread_id,
+        seq=seq,
+        sender_id=sender,
+        kind=kind,
+        text=text,
+        external_id=external_id,
+        created_at=created_at,
+        voice=None if row[_VOICE_AT] is None else _voice(row[_VOICE_AT:_TRANSCRIPT_AT], row[_TRANSCRIPT_AT:-1]),
+        read_by=[user for user, read in readers if seq in read and user != sender],
+        played_by=[user for user in played_by if user != sender] if played_by else [],
     )
 
 
-def _voice(row: Any) -> Voice:
-    values = {name: getattr(row, f"voice_{name}") for name in _VOICE}
-    values["renditions"] = tuple(StoredRendition(**fields) for fields in row.voice_renditions)
-    transcript = None
-    if row.transcript_id is not None and row.voice_state not in ("rejected", "failed"):
-        transcript = StoredTranscript(**{name: getattr(row, f"transcript_{name}") for name in _TRANSCRIPT})
-    return Voice(state=row.voice_state, transcript=transcript, **values)
+def _voice(values: Sequence[Any], transcript: Sequence[Any]) -> Voice:
+    *before, made = values
+    renditions = tuple(StoredRendition(**each) for each in made)
+    shown = transcript[0] is not None and before[0] not in _ENDED
+    everything: list[Any] = [*before, renditions, StoredTranscript(*transcript) if shown else None]
+    return Voice(*everything)
+
+
+def _whole() -> Select[Any]:
+    heard = (
+        select(plays.c.user_id)
+        .where(plays.c.message_id == messages.c.id, plays.c.completed_at.is_not(None))
+        .order_by(plays.c.user_id)
+        .correlate(messages)
+        .scalar_subquery()
+    )
+    return (
+        select(*_MESSAGE, *_VOICE, *_TRANSCRIPT, func.array(heard))
+        .outerjoin(voices, voices.c.message_id == messages.c.id)
+        .outerjoin(transcripts, transcripts.c.id == voices.c.transcript_id)
+        .where(messages.c.deleted_at.is_(None))
+    )
+
+
+def _seen() -> Select[Any]:
+    """By the person named by the parameter `viewer`."""
+    me = participants.alias("me")
+    return (
+        _whole()
+        .join(me, me.c.thread_id == messages.c.thread_id)
+        .where(me.c.user_id == bindparam("viewer"), messages.c.seq > me.c.visible_after_seq)
+    )
+
+
+def _any_of(name: str) -> Any:
+    return func.any(bindparam(name, type_=ARRAY(Text)))
+
+
+_MAX_SEQ = 2**63 - 1
+_ENDED = ("rejected", "failed")
+# In the order of the dataclasses' fields; `renditions` and the transcript come last in Voice.
+_MESSAGE = tuple(
+    messages.c[name] for name in ("id", "thread_id", "seq", "sender_id", "kind", "text", "external_id", "created_at")
+)
+_VOICE = tuple(voices.c[field.name] for field in fields(Voice) if field.name != "transcript")
+_TRANSCRIPT = tuple(transcripts.c[field.name] for field in fields(StoredTranscript))
+_VOICE_AT = len(_MESSAGE)
+_TRANSCRIPT_AT = _VOICE_AT + len(_VOICE)
+# Made once: to put one of these together takes as long as to run it.
+_ONE = _seen().where(messages.c.id == bindparam("message_id"))
+_SOME = _seen().where(messages.c.id == _any_of("ids"))
+_TOLD = _whole().where(messages.c.id == _any_of("ids"))
+_PAGE = (
+    _seen()
+    .where(messages.c.thread_id == bindparam("thread_id"), messages.c.seq < bindparam("before"))
+    .order_by(messages.c.seq.desc())
+    .limit(bindparam("limit", type_=BigInteger))
+)
+_READERS = (
+    select(participants.c.thread_id, participants.c.user_id, participants.c.visible_after_seq, participants.c.read_seq)
+    .where(participants.c.thread_id == _any_of("thread_ids"), participants.c.read_seq > 0)
+    .order_by(participants.c.user_id)
+)

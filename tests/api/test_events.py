@@ -104,6 +104,7 @@ def test_who_is_not_in_the_thread_hears_nothing(server: Server, alice: Person, b
         _say(alice, thread, "before she comes")
         alice.post(f"/v1/threads/{thread}/participants", json={"user_id": carol.name})
         _say(alice, thread, "welcome")
+        hers.wait_for(1)
         carol.delete(f"/v1/threads/{thread}/participants/{carol.name}")
         _say(alice, thread, "after she left")
         his.wait_for(3)
