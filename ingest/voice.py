@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from ingest.errors import Refused
 from ingest.quota import Quota
 from ingest.spool import Spool
-from storage import idempotency, intents, messages, threads
+from storage import arrivals, idempotency, intents, messages, threads
 from storage.database import Database
 from storage.errors import StorageFull, StorageUnavailable
 from storage.ids import new_id
@@ -113,7 +113,7 @@ class Intake:
 
     def commit(self, upload: Upload, message_id: str, original: messages.Original, settle: Settle) -> messages.Message:
         with self._database.transaction() as connection:
-            messages.add_voice(
+            arrivals.add_voice(
                 connection,
                 message_id,
                 upload.thread_id,

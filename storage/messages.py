@@ -96,41 +96,6 @@ def add_text(connection: Connection, thread_id: str, sender: str, text: str, ext
     return message_id
 
 
-def add_voice(
-    connection: Connection,
-    message_id: str,
-    thread_id: str,
-    sender: str,
-    original: Original,
-    *,
-    language: str | None,
-    external_id: str | None,
-    lane: jobs.Lane = jobs.Lane.LIVE,
-) -> None:
-    """The message, its voice, its pending transcript and the media job, for the transaction that accepts an upload."""
-    _add(connection, message_id, thread_id, sender, kind="voice", external_id=external_id)
-    transcript_id = new_id("tra")
-    connection.execute(
-        transcripts.insert().values(
-            id=transcript_id, message_id=message_id, version=1, state="pending", requested_language=language
-        )
-    )
-    connection.execute(
-        voices.insert().values(
-            message_id=message_id,
-            state="received",
-            language_hint=language,
-            original_key=original.object_key,
-            original_size=original.size,
-            original_sha256=original.sha256,
-            container=original.container,
-            transcript_id=transcript_id,
-        )
-    )
-    jobs.add(connection, "media", message_id, lane=lane)
-    intents.settle(connection, [original.object_key])
-
-
 def get(connection: Connection, message_id: str, viewer: str) -> Message | None:
     """None when it does not exist, was deleted, or the viewer is not in its thread."""
     found = _with_receipts(connection, _ONE, {"viewer": viewer, "message_id": message_id})

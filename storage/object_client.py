@@ -16,7 +16,7 @@ from storage.settings import StorageSettings
 
 CONNECT_S = 3.0
 READ_S = 10.0
-_POOL = 64
+POOL = 64
 _TRIES = 3
 # Sessions are not safe in threads; the clients they make are.
 _MAKING = Lock()
@@ -35,8 +35,13 @@ class ObjectClients:
         return self._client(self._settings.s3_endpoint_url, self._config())
 
     @cached_property
+    def unsigned(self) -> Any:
+        """Only ever writes URLs; signs nothing itself."""
+        return self._client(self._settings.s3_endpoint_url, self._config(signature_version=UNSIGNED))
+
+    @cached_property
     def public(self) -> Any:
-        """Only ever writes URLs, for the endpoint that clients reach; signs nothing itself."""
+        """As `unsigned`, for the endpoint that clients reach."""
         endpoint = self._settings.s3_public_url or self._settings.s3_endpoint_url
         return self._client(endpoint, self._config(signature_version=UNSIGNED))
 
@@ -75,7 +80,7 @@ class ObjectClients:
             connect_timeout=CONNECT_S,
             read_timeout=READ_S,
             retries={"mode": "standard", "total_max_attempts": _TRIES},
-            max_pool_connections=_POOL,
+            max_pool_connections=POOL,
             # Most servers that are not AWS refuse the library's trailing checksums.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",

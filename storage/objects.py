@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from storage.object_client import ObjectClients, code_of, translated
 from storage.object_deletion import Deletion
+from storage.object_put import ShortPut
 from storage.object_stream import ObjectStream
 from storage.presign import base64_digest, download_headers, sign, upload_headers
 from storage.settings import StorageSettings
@@ -38,6 +39,7 @@ class ObjectStore:
         self._bucket = settings.s3_bucket
         self._region = settings.s3_region
         self._clients = ObjectClients(settings)
+        self._short_put = ShortPut(self._clients, settings.s3_region)
 
     def put(self, key: str, body: BinaryIO | bytes, *, size: int, content_type: str, sha256: str | None = None) -> None:
         """One PUT of `size` bytes, durable when this returns; ValueError when the body is not that long.
@@ -51,6 +53,11 @@ class ObjectStore:
         stream.seek(0)
         checksum = {"ChecksumSHA256": base64_digest(sha256)} if sha256 else {}
         with translated(key):
+            if sha256 and self._short_put.sent(
+                self._bucket, key, body, size=size, content_type=content_type, sha256=sha256
+            ):
+                return
+            stream.seek(0)
             self._s3.put_object(
                 Bucket=self._bucket,
                 Key=key,

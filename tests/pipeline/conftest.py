@@ -14,7 +14,7 @@ from pipeline.context import Context
 from pipeline.leases import LeaseKeeper
 from pipeline.rings import Ringer
 from pipeline.settings import PipelineSettings, Settings
-from storage import intents, messages, threads
+from storage import arrivals, intents, messages, threads
 from storage.database import Database
 from storage.ids import new_id
 from storage.jobs import Lane
@@ -84,7 +84,7 @@ def upload(context: Context, thread: str) -> Upload:
             intents.declare(connection, message_id, [key], ttl_s=60)
         context.store.put(key, body, size=len(body), content_type="application/octet-stream")
         with context.database.transaction() as connection:
-            messages.add_voice(
+            arrivals.add_voice(
                 connection, message_id, thread, "alice", original, language=language, external_id=None, lane=lane
             )
         return message_id

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import text
 
-from storage import intents, jobs, messages, threads, transcripts, voices
+from storage import arrivals, intents, jobs, messages, threads, transcripts, voices
 from storage.database import Database
 from storage.errors import LeaseLost
 from storage.ids import new_id
@@ -34,7 +34,7 @@ def upload(database: Database, thread: str) -> Callable[..., str]:
         original = Original(f"messages/{message_id}/original/x", 1, "0" * 64, "ogg")
         with database.transaction() as connection:
             intents.declare(connection, message_id, [original.object_key], ttl_s=60)
-            messages.add_voice(
+            arrivals.add_voice(
                 connection, message_id, thread, "alice", original, language=None, external_id=None, lane=lane
             )
         return message_id

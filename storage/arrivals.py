@@ -1,0 +1,83 @@
+"""The arrival of a recording: its message, voice, pending transcript and media job.
+
+Uploads are the most frequent writes. What belongs to them alone is one statement, built once.
+"""
+
+from typing import Any
+
+from sqlalchemy import BindParameter, Connection, Select, bindparam, delete, select
+
+from storage import events, jobs, threads
+from storage.errors import StorageUnavailable
+from storage.ids import new_id
+from storage.messages import Original
+from storage.tables import intents, messages, transcripts, voices
+
+_NEW = "new_"
+
+
+def add_voice(
+    connection: Connection,
+    message_id: str,
+    thread_id: str,
+    sender: str,
+    original: Original,
+    *,
+    language: str | None,
+    external_id: str | None,
+    lane: jobs.Lane = jobs.Lane.LIVE,
+) -> None:
+    """For the transaction that accepts an upload; StorageUnavailable when the original was swept meanwhile: put it
+    again."""
+    values = {
+        "id": message_id,
+        "thread_id": thread_id,
+        "seq": threads.next_seq(connection, thread_id),
+        "sender_id": sender,
+        "external_id": external_id,
+        "transcript_id": new_id("tra"),
+        "language": language,
+        "object_key": original.object_key,
+        "size": original.size,
+        "sha256": original.sha256,
+        "container": original.container,
+    }
+    if connection.execute(_ARRIVAL, {_NEW + name: value for name, value in values.items()}).first() is None:
+        raise StorageUnavailable("the original was swept before anything referred to it")
+    jobs.add(connection, "media", message_id, lane=lane)
+    events.add(connection, "message.created", thread_id=thread_id, message_id=message_id)
+
+
+def _new(name: str) -> BindParameter[Any]:
+    """Named like no column: the library would fill every table's column of that name."""
+    return bindparam(_NEW + name)
+
+
+def _arrival() -> Select[tuple[str]]:
+    """Gives the original's key when its intent was there to be settled."""
+    message = messages.insert().values(
+        {name: _new(name) for name in ("id", "thread_id", "seq", "sender_id", "external_id")} | {"kind": "voice"}
+    )
+    transcript = transcripts.insert().values(
+        id=_new("transcript_id"),
+        message_id=_new("id"),
+        version=1,
+        state="pending",
+        requested_language=_new("language"),
+    )
+    voice = voices.insert().values(
+        message_id=_new("id"),
+        state="received",
+        language_hint=_new("language"),
+        original_key=_new("object_key"),
+        original_size=_new("size"),
+        original_sha256=_new("sha256"),
+        container=_new("container"),
+        transcript_id=_new("transcript_id"),
+    )
+    settled = delete(intents).where(intents.c.object_key == _new("object_key")).returning(intents.c.object_key)
+    kept = settled.cte("settled")
+    return select(kept.c.object_key).add_cte(message.cte("message"), transcript.cte("transcript"), voice.cte("voice"))
+
+
+_ARRIVAL = _arrival()
