@@ -76,6 +76,12 @@ def redis_url(servers_folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def rabbitmq_url(servers_folder: Path) -> Iterator[str]:
+    with stack.running_rabbitmq(servers_folder) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
 def s3(servers_folder: Path) -> Iterator[stack.S3]:
     with stack.running_s3(servers_folder) as server:
         yield server

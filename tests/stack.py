@@ -4,6 +4,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -85,6 +86,48 @@ def running_redis(folder: Path) -> Iterator[str]:
         process = broker.start(folder / "redis", port, password, folder / "redis.log", os.environ)
     with _stopped_after(process, lambda: broker.ready(port, password)):
         yield broker.url(port, password)
+
+
+@contextmanager
+def running_rabbitmq(folder: Path) -> Iterator[str]:
+    """Debian's RabbitMQ as the current user, with nothing in its usual folders and its own port mapper."""
+    binaries = Path("/usr/lib/rabbitmq/bin")
+    if not (binaries / "rabbitmq-server").exists() or not shutil.which("epmd"):
+        missing("RabbitMQ: rabbitmq-server is not installed")
+    home = folder / "rabbitmq"
+    home.mkdir()
+    port, mapper = free_port(), free_port()
+    environment = {
+        "PATH": f"{binaries}:{os.environ.get('PATH', os.defpath)}",
+        "HOME": str(home),
+        "ERL_EPMD_PORT": str(mapper),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODENAME": f"test{port}@localhost",
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODE_PORT": str(port),
+        "RABBITMQ_DIST_PORT": str(free_port()),
+        "RABBITMQ_MNESIA_BASE": str(home / "data"),
+        "RABBITMQ_LOG_BASE": str(home / "log"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "plugins"),
+        "RABBITMQ_CONF_ENV_FILE": str(home / "none.conf"),
+    }
+    epmd = Process([shutil.which("epmd") or "epmd"], log=folder / "epmd.log", env=environment)
+    server = Process([str(binaries / "rabbitmq-server")], log=folder / "rabbitmq.log", env=environment)
+    try:
+        with _stopped_after(server, lambda: _speaks_amqp(port)):
+            yield f"amqp://guest:guest@127.0.0.1:{port}//"
+    finally:
+        epmd.end(patience_s=0)
+
+
+def _speaks_amqp(port: int) -> bool:
+    """The port opens before the server is ready to answer a protocol header."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+            connection.sendall(b"AMQP\x00\x00\x09\x01")
+            return connection.recv(1) == b"\x01"
+    except OSError:
+        return False
 
 
 @contextmanager

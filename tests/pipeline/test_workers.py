@@ -3,11 +3,13 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import redis
+from kombu import Connection
 
 from pipeline.context import Context
 from pipeline.embedded.ports import free_port
@@ -127,3 +129,28 @@ def test_ringing_never_waits_for_a_broker_that_is_away() -> None:
     ringer.close(timeout_s=5)
     with pytest.raises(Exception, match=r"refused|Error"):
         ringer.ping()
+
+
+def test_rabbitmq_with_quorum_queues_rings_as_well(
+    context: Context, start: Start, upload: Upload, read: Read, rabbitmq_url: str
+) -> None:
+    ringer = Ringer(rabbitmq_url)
+    ringer.ping()
+    worker = start("worker", "--queues", "media,speech", EARSHOT_BROKER_URL=rabbitmq_url)
+    message_id = upload("late.ogg")
+    ringer.ring("media")
+    wait_until(transcribed(read, message_id), worker)
+    ringer.close()
+    worker.ask_to_stop()
+    assert worker.wait(20) == 0
+
+
+def test_nobody_hears_and_rabbitmq_does_not_fill(rabbitmq_url: str) -> None:
+    ringer = Ringer(rabbitmq_url)
+    for _ in range(200):
+        ringer.ring("media")
+        time.sleep(0.005)
+    ringer.close()
+    with Connection(rabbitmq_url) as broker:
+        waiting = broker.channel().queue_declare("media", passive=True).message_count
+    assert 0 < waiting <= 65
