@@ -12,7 +12,7 @@ class ApiSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="EARSHOT_", env_ignore_empty=True, extra="ignore")
 
     # The API's own address in every URL it writes; the Host header is never believed.
-    public_url: AnyHttpUrl = AnyHttpUrl("http://127.0.0.1:8000")
+    public_url: AnyHttpUrl = AnyHttpUrl("http://127.0.0.1:8300")
     jwt_secret: SecretStr | None = Field(None, min_length=32)
     jwks_url: AnyHttpUrl | None = None
     jwt_audience: str | None = None

@@ -31,7 +31,7 @@ class PlaybackSettings(BaseSettings):
     # Signs proxied URLs; without one it is derived from the JWT secret.
     playback_secret: SecretStr | None = Field(None, min_length=32)
     jwt_secret: SecretStr | None = None
-    public_url: AnyHttpUrl = AnyHttpUrl("http://127.0.0.1:8000")
+    public_url: AnyHttpUrl = AnyHttpUrl("http://127.0.0.1:8300")
 
     @model_validator(mode="after")
     def _proxied_urls_can_be_signed(self) -> Self:
