@@ -43,8 +43,9 @@ def main() -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    # One line for each request is for servers that want it, not for the person at the terminal.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # What these libraries tell at every step is not for the person at the terminal.
+    for talkative in ("httpx", "alembic.runtime.plugins"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     try:
         app()
     except ValidationError as error:
