@@ -53,6 +53,9 @@ class Reaper:
                 if step == self.take_back:
                     # Leases ran out while nobody could prolong them: their holders get the time to do so.
                     self._patience_until = time.monotonic() + self._context.settings.pipeline.lease_s
+            except Exception:
+                # A defect in one step must not keep the others from their work.
+                log.exception("%s failed", step.__name__)
 
     def take_back(self) -> None:
         with self._context.database.transaction() as connection:
