@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from storage.languages import fold_letter
+from storage.languages import fold, fold_letter
 from storage.search import Hit, Term
 from storage.word_times import start_of
 from transcribe import Segment, Transcript, Word, corrected
@@ -26,7 +27,7 @@ def words_in(hits: Sequence[Hit], terms: Sequence[Term]) -> list[tuple[str, str]
     """(configuration, word) of the words that may be forms of a term: those that begin alike."""
     beginnings = tuple({term.folded[:2] for term in terms})
     found = {(hit.config, word) for hit in hits for word in _WORD.findall(hit.body)}
-    return sorted(each for each in found if _folded(each[1])[0].startswith(beginnings))
+    return sorted(each for each in found if fold(each[1]).startswith(beginnings))
 
 
 def excerpt(hit: Hit, terms: Sequence[Term], forms: set[tuple[str, str]]) -> Excerpt:
@@ -51,6 +52,7 @@ def _marks(hit: Hit, terms: Sequence[Term], forms: set[tuple[str, str]]) -> list
     return apart
 
 
+@lru_cache(maxsize=256)
 def _pattern(term: Term) -> re.Pattern[str]:
     """A phrase, or a word's beginning with the rest of the word."""
     words = [re.escape(word) for word in _WORD.findall(term.folded)]
@@ -114,5 +116,7 @@ def _retimed(hit: Hit) -> Transcript:
 
 def _folded(text: str) -> tuple[str, list[int]]:
     """The folded text, and for each of its letters the place that it comes from."""
+    if text.isascii():
+        return text.lower(), list(range(len(text)))
     letters = [(part, place) for place, letter in enumerate(text) for part in fold_letter(letter)]
     return "".join(part for part, _ in letters), [place for _, place in letters]

@@ -83,8 +83,8 @@ def _ranks(rng: random.Random, count: int) -> Iterator[int]:
 def _insert(connection: Connection, rows: list[dict[str, object]]) -> None:
     for statement in (
         "INSERT INTO messages (id, thread_id, seq, sender_id, kind) VALUES (:id, :thread, :seq, 'speaker', 'voice')",
-        "INSERT INTO transcripts (id, message_id, version, state, language, language_probability, text, word_times, model)"
-        " VALUES (:transcript, :id, 1, 'completed', 'en', 0.9, :said, :times, 'micro')",
+        "INSERT INTO transcripts (id, message_id, version, state, language, language_probability, text, word_times,"
+        " model) VALUES (:transcript, :id, 1, 'completed', 'en', 0.9, :said, :times, 'micro')",
         "INSERT INTO voices (message_id, state, original_key, original_size, original_sha256, container, duration_ms,"
         " loudness_lufs, waveform, renditions, transcript_id) VALUES (:id, 'ready', 'key', 1, '', 'mp4', 9000, -20,"
         " :waveform, CAST(:renditions AS jsonb), :transcript)",

@@ -1,4 +1,4 @@
-"""What the thread benchmark runs on: PostgreSQL as the embedded stack starts it, API processes, and the bare endpoint."""
+"""What the thread benchmark runs on: PostgreSQL as the embedded stack starts it, two APIs, and the bare endpoint."""
 
 import http.client
 import os

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 # Postgres's own configurations by the language codes that speech models give.
 CONFIGS = {
@@ -47,9 +48,10 @@ def config_of(language: str | None) -> str:
 
 def fold(text: str) -> str:
     """`Straße` and `STRASSE` become the same, so do `Zoë` and `zoe`."""
-    return "".join(fold_letter(letter) for letter in text)
+    return text.lower() if text.isascii() else "".join(fold_letter(letter) for letter in text)
 
 
+@lru_cache(maxsize=4096)
 def fold_letter(letter: str) -> str:
     decomposed = unicodedata.normalize("NFKD", letter.casefold())
     kept = "".join(part for part in decomposed if not unicodedata.combining(part))
