@@ -14,7 +14,7 @@ from ingest.body import Body
 from ingest.checksums import Checksum, parse_checksum
 from ingest.errors import Refused, too_large
 from storage.ids import is_id
-from storage.uploads import NewUpload
+from storage.uploads import NewUpload, StoredUpload
 
 # The protocol describes itself (OPTIONS), and OpenAPI has no words for it.
 router = APIRouter(prefix=tus.PREFIX, include_in_schema=False)
@@ -50,7 +50,7 @@ async def create(request: Request, here: Here, user: ActingUser, key: Key = None
     created = await here.resumable.create(new, tus.PREFIX, checked(key))
     upload = created.upload
     if has_bytes and not created.replayed:
-        upload = await here.resumable.receive(upload.id, user, 0, body, checksum)
+        upload = await _begun(here, upload, body, checksum, found_again=key is not None)
     headers = {"Location": f"{tus.PREFIX}/{upload.id}", **(REPLAYED if created.replayed else {})}
     return Response(status_code=201, headers={**headers, **tus.progress(upload)})
 
@@ -76,6 +76,18 @@ async def append(upload_id: UploadId, request: Request, here: Here, user: Acting
 async def terminate(upload_id: UploadId, here: Here, user: ActingUser) -> Response:
     await here.resumable.terminate(upload_id, user)
     return Response(status_code=204)
+
+
+async def _begun(
+    here: Services, upload: StoredUpload, body: Body, checksum: Checksum | None, *, found_again: bool
+) -> StoredUpload:
+    """A client that is told of a failure knows no Location: without a key to find it again, nothing may come of it."""
+    try:
+        return await here.resumable.receive(upload.id, upload.user_id, 0, body, checksum)
+    except Exception:
+        if not found_again:
+            await here.resumable.terminate(upload.id, upload.user_id)
+        raise
 
 
 def _announced(request: Request, user: str, max_bytes: int) -> NewUpload:

@@ -8,7 +8,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
@@ -25,13 +25,10 @@ from storage.keys import upload_key
 from storage.messages import Message, Original
 from storage.object_stream import ObjectStream
 from storage.objects import ObjectStore
-from storage.uploads import NewUpload, NotAccepted, StoredUpload
+from storage.uploads import URL_TTL, NewUpload, NotAccepted, StoredUpload
 from transcode.containers import HEAD_BYTES
 
 log = logging.getLogger(__name__)
-URL_TTL = timedelta(hours=1)
-# A PUT that began in the URL's last second has ended by then.
-_SWEEP_AFTER = URL_TTL + timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ class Direct:
     def grant(self, connection: Connection, upload_id: str, user: str) -> Grant:
         """A fresh URL; raises NoUpload, Refused."""
         upload = _usable(uploads.get(connection, upload_id, user, "direct"))
-        uploads.sweep_later(connection, upload_id, _SWEEP_AFTER)
+        uploads.url_given(connection, upload_id)
         url, headers = self._store.presign_put(
             upload_key(self._prefix, upload_id),
             ttl=URL_TTL,

@@ -94,7 +94,7 @@ def _remove_traces(connection: Connection, user_id: str) -> dict[str, int]:
     for table in (events, deliveries):
         connection.execute(delete(table).where(table.c.user_id == user_id))
     direct = (uploads.c.user_id == user_id) & (uploads.c.method == "direct")
-    connection.execute(update(uploads).where(direct, uploads.c.state == "open").values(sweep_at=NOW))
+    connection.execute(update(uploads).where(direct, uploads.c.state == "open").values(expires_at=NOW, sweep_at=NOW))
     begun = delete(uploads).where(uploads.c.user_id == user_id, ~direct, uploads.c.state == "open")
     counted = {
         "plays": delete(plays).where(plays.c.user_id == user_id),

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 
+import psycopg
 from sqlalchemy import Connection, Row, Update, case, delete, func, or_, select, update
 
+from storage.errors import StorageUnavailable
 from storage.ids import new_id
 from storage.tables import NOW, upload_chunks, uploads
 
@@ -19,6 +21,9 @@ Method = Literal["tus", "direct"]
 OPEN_TTL = timedelta(hours=24)
 # How long a finished one can be asked for its message.
 FINISHED_TTL = timedelta(days=7)
+# How long the URL of a direct upload is good for; a PUT that began in its last second has ended an hour later.
+URL_TTL = timedelta(hours=1)
+_PUTS_END_AFTER = URL_TTL + timedelta(hours=1)
 _ROWS_AT_ONCE = 4
 
 
@@ -165,18 +170,24 @@ def head(connection: Connection, upload_id: str, size: int) -> bytes:
 def chunks(connection: Connection, upload_id: str) -> Iterator[bytes]:
     """All that came, in order, a few rows in memory at a time."""
     after = -1
-    while True:
-        rows = connection.execute(
-            select(upload_chunks.c.start, upload_chunks.c.data)
-            .where(upload_chunks.c.upload_id == upload_id, upload_chunks.c.start > after)
-            .order_by(upload_chunks.c.start)
-            .limit(_ROWS_AT_ONCE)
-        ).all()
-        for row in rows:
-            yield row.data
+    while rows := _some_chunks(connection, upload_id, after):
+        for _, data in rows:
+            yield data
         if len(rows) < _ROWS_AT_ONCE:
             return
-        after = rows[-1].start
+        after = rows[-1][0]
+
+
+def _some_chunks(connection: Connection, upload_id: str, after: int) -> list[tuple[int, bytes]]:
+    """Read past the library, whose cursors ask for text: Postgres would write each byte as two digits."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    query = "SELECT start, data FROM upload_chunks WHERE upload_id = %s AND start > %s ORDER BY start LIMIT %s"
+    try:
+        with driver.cursor(binary=True) as cursor:
+            return cursor.execute(query, (upload_id, after, _ROWS_AT_ONCE)).fetchall()
+    except psycopg.OperationalError as error:
+        raise StorageUnavailable("the database does not answer") from error
 
 
 def finish(connection: Connection, upload_id: str, message_id: str) -> None:
@@ -212,9 +223,11 @@ def claim_full(connection: Connection, *, untouched_s: float, limit: int = 10) -
     return [StoredUpload.of(row) for row in rows]
 
 
-def sweep_later(connection: Connection, upload_id: str, after: timedelta) -> None:
-    """Somebody may put an object under the upload's key until then."""
-    connection.execute(update(uploads).where(uploads.c.id == upload_id).values(sweep_at=_from_now(after)))
+def url_given(connection: Connection, upload_id: str) -> None:
+    """Somebody may put an object under the upload's key for URL_TTL from now."""
+    connection.execute(
+        update(uploads).where(uploads.c.id == upload_id).values(touched_at=NOW, sweep_at=_from_now(_PUTS_END_AFTER))
+    )
 
 
 def due_sweeps(connection: Connection, *, limit: int = 100) -> list[str]:
@@ -233,7 +246,10 @@ def due_sweeps(connection: Connection, *, limit: int = 100) -> list[str]:
 
 
 def swept(connection: Connection, upload_ids: Iterable[str]) -> None:
-    connection.execute(update(uploads).where(uploads.c.id.in_(list(upload_ids))).values(sweep_at=None))
+    """Their objects come again while somebody may still be writing."""
+    last = uploads.c.touched_at + _PUTS_END_AFTER
+    again = case((last > func.clock_timestamp(), last), else_=None)
+    connection.execute(update(uploads).where(uploads.c.id.in_(list(upload_ids))).values(sweep_at=again))
 
 
 def forget_expired(connection: Connection, *, limit: int = 1000) -> int:

@@ -61,14 +61,14 @@ def test_what_lies_under_a_direct_uploads_key_is_swept_once_nobody_can_write_the
 ) -> None:
     with context.database.transaction() as connection:
         upload_id = uploads.create(connection, NewUpload("alice", "direct", thread, 5))
-        uploads.sweep_later(connection, upload_id, timedelta(hours=2))
+        uploads.url_given(connection, upload_id)
         if finished:
             uploads.finish(connection, upload_id, "msg_made")
     key = upload_key(context.settings.storage.s3_prefix, upload_id)
     context.store.put(key, b"again", size=5, content_type="audio/mp4")
     tending.sweep_uploads(context)
     assert context.store.head(key) is not None
-    _age(context, upload_id, sweep_at=timedelta(seconds=1))
+    _age(context, upload_id, sweep_at=timedelta(seconds=1), touched_at=timedelta(hours=2))
     tending.sweep_uploads(context)
     if not finished:
         assert context.store.head(key) is not None
@@ -79,6 +79,16 @@ def test_what_lies_under_a_direct_uploads_key_is_swept_once_nobody_can_write_the
         tending.forget_uploads(context)
         assert _count(context, table) == 0
     assert context.store.head(key) is None
+
+
+def test_a_sweep_before_its_time_comes_again(context: Context, thread: str) -> None:
+    with context.database.transaction() as connection:
+        upload_id = uploads.create(connection, NewUpload("alice", "direct", thread, 5))
+        uploads.url_given(connection, upload_id)
+    _age(context, upload_id, sweep_at=timedelta(seconds=1), expires_at=timedelta(seconds=1))
+    tending.sweep_uploads(context)
+    tending.forget_uploads(context)
+    assert _count(context, table) == 1
 
 
 def _full(context: Context, thread: str, body: bytes) -> str:

@@ -28,10 +28,11 @@ def token(user: str) -> str:
 
 @dataclass
 class Api:
-    """One process, started again on the same port after it was killed."""
+    """One API, started again on the same port after it was killed; with several workers it can only be stopped."""
 
     port: int
     environment: dict[str, str]
+    workers: int = 1
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -40,6 +41,7 @@ class Api:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "pipeline", "api", "--port", str(self.port)]
+        command += ["--workers", str(self.workers)]
         self.process = subprocess.Popen(command, env={**os.environ, **self.environment})
 
     def ready(self) -> bool:
@@ -65,8 +67,10 @@ class Api:
 
 
 @contextmanager
-def running(s3: stack.S3, database_url: str, count: int = 2, **environment: str) -> Iterator[list[Api]]:
-    """That many processes on one database and one bucket, ready. The broker is away, as it may be."""
+def running(
+    s3: stack.S3, database_url: str, count: int = 2, workers: int = 1, **environment: str
+) -> Iterator[list[Api]]:
+    """That many APIs on one database and one bucket, ready. The broker is away, as it may be."""
     bucket = f"tus-{secrets.token_hex(6)}"
     ObjectStore(stack.storage_settings(s3, bucket)).ensure_bucket()
     shared = {
@@ -81,7 +85,7 @@ def running(s3: stack.S3, database_url: str, count: int = 2, **environment: str)
         "EARSHOT_UPLOAD_IDLE_S": str(IDLE_S),
         **environment,
     }
-    apis = [Api(free_port(), shared) for _ in range(count)]
+    apis = [Api(free_port(), shared, workers) for _ in range(count)]
     try:
         for api in apis:
             api.start()

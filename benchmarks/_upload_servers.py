@@ -1,0 +1,66 @@
+"""What the upload benchmark runs on: the embedded stack's servers, one API process per core, nobody who transcodes."""
+
+import os
+import secrets
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from pipeline.embedded import postgres
+from pipeline.embedded.ports import free_port
+from storage.database import Database
+from storage.migrate import migrate
+from storage.objects import ObjectStore
+from tests import stack
+from tests.tus_conformance import own
+
+
+@dataclass(frozen=True)
+class Servers:
+    api: own.Api
+    s3: stack.S3
+    bucket: str
+    processes: int
+
+    def api_bytes(self) -> int:
+        """Resident memory of all API processes."""
+        assert self.api.process is not None
+        parent = psutil.Process(self.api.process.pid)
+        return sum(int(each.memory_info().rss) for each in (parent, *parent.children(recursive=True)))
+
+    def store(self) -> ObjectStore:
+        return ObjectStore(stack.storage_settings(self.s3, self.bucket))
+
+
+@contextmanager
+def running() -> Iterator[Servers]:
+    processes = os.cpu_count() or 1
+    with ExitStack() as servers:
+        folder = Path(servers.enter_context(tempfile.TemporaryDirectory()))
+        url = servers.enter_context(_database(folder))
+        more = {"EARSHOT_BROKER_URL": servers.enter_context(stack.running_redis(folder)), "EARSHOT_UPLOAD_IDLE_S": "30"}
+        s3 = servers.enter_context(stack.running_s3(folder))
+        (api,) = servers.enter_context(own.running(s3, url, count=1, workers=processes, **more))
+        yield Servers(api, s3, api.environment["EARSHOT_S3_BUCKET"], processes)
+
+
+@contextmanager
+def _database(folder: Path) -> Iterator[str]:
+    port, password, log = free_port(), secrets.token_hex(16), folder / "postgres.log"
+    postgres.create_cluster(folder / "postgres", password, log, os.environ)
+    process = postgres.start(folder / "postgres", port, log, os.environ)
+    try:
+        stack.wait_until(lambda: postgres.ready(port, password), process)
+        url = postgres.url(port, password)
+        database = Database(url)
+        migrate(database)
+        database.close()
+        yield url
+    finally:
+        process.ask_to_stop(signal.SIGINT)
+        process.end(patience_s=10)

@@ -1,0 +1,161 @@
+"""Uploads through the API against the same PUTs straight to the S3 server, and what large and slow clients cost.
+
+The sides take turns, so that a busy machine slows both; ratios are medians over the turns. Clients, API, PostgreSQL and
+S3 server share the machine's cores: where these are few, the ratios are those of the whole work that an upload makes.
+"""
+
+import json
+import os
+import statistics
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urljoin
+
+from benchmarks._upload_load import Load, pressed, resumable, single, straight
+from benchmarks._upload_servers import Servers, running
+from benchmarks._upload_slow import slow_connections
+from tests.tus_conformance import own
+from tests.tus_conformance.target import recording
+
+RESULTS = Path(__file__).parent / "results" / "uploads.json"
+TURNS = 3
+CLIENTS = 16
+SMALL, LARGE, LARGEST = 240_000, 5_000_000, 25_000_000
+MANY = 200
+SLOW = 500
+# Name, what it is measured as, the bound, and whether the bound is a floor.
+BOUNDS = {
+    "rate_to_straight": (0.5, True),
+    "p95_to_straight": (3.0, False),
+    "tus_small_to_single": (0.15, True),
+    "tus_large_to_single": (0.5, True),
+    "memory_above_idle_mb": (100.0, False),
+    "p95_with_slow_to_without": (2.0, False),
+}
+
+
+class Bench:
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+        self._authorization = {"Authorization": f"Bearer {own.token('alice')}"}
+        self._threads = [self._thread() for _ in range(CLIENTS)]
+        self._small, self._large = recording(SMALL), recording(LARGE)
+
+    def turn(self) -> dict[str, Load]:
+        """Every side once."""
+        return {
+            "straight": self._pressed_straight(160),
+            "single": self.single(self._small, 96),
+            "tus_small": self._resumable(self._small, 64 * 1024, 48),
+            "single_large": self.single(self._large, 32),
+            "tus_large": self._resumable(self._large, 512 * 1024, 32),
+        }
+
+    def memory_mb(self) -> float:
+        """How far above idle the API's memory rises under many large uploads at once."""
+        idle = self._servers.api_bytes()
+        with _highest(self._servers.api_bytes) as seen:
+            self.single(recording(LARGEST), MANY, clients=MANY)
+        return (max(seen) - idle) / 1e6
+
+    def slow_turn(self) -> tuple[Load, Load]:
+        """Without and with connections that send next to nothing."""
+        without = self.single(self._small, 64)
+        with slow_connections(self._servers.api.url, SLOW, self._threads[0], self._authorization):
+            return without, self.single(self._small, 64)
+
+    def single(self, body: bytes, count: int, clients: int = CLIENTS) -> Load:
+        sends = [single(self._next_thread(n), self._authorization, body) for n in range(count)]
+        return pressed(self._servers.api.url, sends, clients)
+
+    def _resumable(self, body: bytes, chunk: int, count: int) -> Load:
+        sends = [resumable(self._next_thread(n), self._authorization, body, chunk) for n in range(count)]
+        return pressed(self._servers.api.url, sends, CLIENTS)
+
+    def _pressed_straight(self, count: int) -> Load:
+        return pressed(
+            self._servers.s3.endpoint_url, [straight(self._servers, self._small) for _ in range(count)], CLIENTS
+        )
+
+    def _next_thread(self, number: int) -> str:
+        return self._threads[number % CLIENTS]
+
+    def _thread(self) -> str:
+        headers = {**self._authorization, "Content-Type": "application/json"}
+        url = urljoin(self._servers.api.url, "/v1/threads")
+        with urllib.request.urlopen(urllib.request.Request(url, b'{"participants": []}', headers)) as answer:
+            return str(json.load(answer)["id"])
+
+
+def main() -> None:
+    """Print a table and write `results/uploads.json`."""
+    with running() as servers:
+        bench = Bench(servers)
+        bench.turn()
+        turns = [bench.turn() for _ in range(TURNS)]
+        slow = [bench.slow_turn() for _ in range(TURNS)]
+        memory = bench.memory_mb()
+    measured = {
+        "rate_to_straight": _median(turn["single"].rate / turn["straight"].rate for turn in turns),
+        "p95_to_straight": _median(turn["single"].p95_s / turn["straight"].p95_s for turn in turns),
+        "tus_small_to_single": _median(turn["tus_small"].rate / turn["single"].rate for turn in turns),
+        "tus_large_to_single": _median(turn["tus_large"].rate / turn["single_large"].rate for turn in turns),
+        "memory_above_idle_mb": memory,
+        "p95_with_slow_to_without": _median(with_slow.p95_s / without.p95_s for without, with_slow in slow),
+    }
+    rates = {side: _median(turn[side].rate for turn in turns) for side in turns[0]}
+    p95 = {side: _median(turn[side].p95_s for turn in turns) * 1000 for side in turns[0]}
+    _tell(measured, rates, p95)
+    result = {
+        "cores": os.cpu_count(),
+        "load_average": os.getloadavg()[0],
+        "api_processes": servers.processes,
+        "turns": TURNS,
+        "clients": CLIENTS,
+        "per_second": rates,
+        "p95_ms": p95,
+        "measured": measured,
+        "bounds": {name: bound for name, (bound, _) in BOUNDS.items()},
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _tell(measured: dict[str, float], rates: dict[str, float], p95: dict[str, float]) -> None:
+    for side, rate in rates.items():
+        print(f"{side:14}{rate:8.1f}/s{p95[side]:8.0f} ms p95")
+    for name, value in measured.items():
+        bound, is_floor = BOUNDS[name]
+        reached = value >= bound if is_floor else value <= bound
+        print(f"{name:26}{value:8.2f}  {'at least' if is_floor else 'at most'} {bound:g}: {'yes' if reached else 'NO'}")
+
+
+@contextmanager
+def _highest(measure: Callable[[], int]) -> Iterator[list[int]]:
+    seen, done = [measure()], threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            seen.append(measure())
+            time.sleep(0.05)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _median(values: Iterator[float]) -> float:
+    return round(statistics.median(values), 3)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
