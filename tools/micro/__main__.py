@@ -30,9 +30,10 @@ def parse() -> argparse.Namespace:
     step.add_argument("--rate", type=float, default=1e-3)
     step.add_argument("--warm-up", type=int, default=150)
     step.add_argument("--frames", type=int, default=16_000, help="frames of sound in a batch")
+    step.add_argument("--distortion", type=float, default=1.0, help="how often sound is distorted, 0-1")
     step.add_argument("--workers", type=int, default=1, help="processes that put batches together")
     step.add_argument("--begin-with", type=Path, help="a CTranslate2 model of the same width to begin with")
-    step = steps.add_parser("convert", help="make the CTranslate2 model from the checkpoint")
+    step = steps.add_parser("convert", help="make the CTranslate2 model from the weights")
     step.add_argument("--model", type=Path, help="where to write it (default: WORK/model)")
     step = steps.add_parser("evaluate", help="measure a CTranslate2 model on held-out recordings")
     step.add_argument("--model", type=Path, help="which model (default: WORK/model)")
@@ -64,6 +65,7 @@ def train(arguments: argparse.Namespace) -> None:
         rate=arguments.rate,
         warm_up=arguments.warm_up,
         frames=arguments.frames,
+        distortion=arguments.distortion,
         workers=arguments.workers,
         begin_with=arguments.begin_with,
     )
@@ -73,14 +75,14 @@ def train(arguments: argparse.Namespace) -> None:
 def convert(arguments: argparse.Namespace) -> None:
     from tools.micro.convert import convert
 
-    convert(arguments.work / "checkpoint.pt", arguments.model or arguments.work / "model")
+    convert(arguments.work / "weights.pt", arguments.model or arguments.work / "model")
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
     from tools.micro.evaluate import evaluate
 
     model = arguments.model or arguments.work / "model"
-    evaluate(arguments.work / "data", model, arguments.work / f"report-{model.name}.json", arguments.threads)
+    evaluate(model, arguments.work / f"report-{model.name}.json", arguments.threads)
 
 
 if __name__ == "__main__":

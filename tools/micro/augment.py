@@ -18,19 +18,22 @@ WARPS: Final = np.linspace(0.86, 1.16, 13)
 Random = np.random.Generator
 
 
-def distort(spectra: np.ndarray, rng: Random) -> np.ndarray:
-    """Another throat, room, microphone, noise, band and level; returns them limited and scaled as Whisper wants."""
-    if rng.random() < 0.5:
+def distort(spectra: np.ndarray, rng: Random, strength: float) -> np.ndarray:
+    """Another throat, room, microphone, noise, band and level, more often with more strength (0-1).
+
+    Returns them limited and scaled as Whisper wants.
+    """
+    if rng.random() < 0.5 * strength:
         spectra = spectra @ throats()[int(rng.integers(len(WARPS)))]
-    if rng.random() < 0.5:
+    if rng.random() < 0.5 * strength:
         spectra = spectra + _tilt(rng)
     spectra = np.maximum(spectra + rng.uniform(-1.8, 0.6), FLOOR)
-    if rng.random() < 0.55:
+    if rng.random() < 0.55 * strength:
         spectra = _add_noise(spectra, rng)
-    if rng.random() < 0.15:
+    if rng.random() < 0.15 * strength:
         spectra = spectra.copy()
         spectra[:, int(rng.integers(46, BANDS)) :] = FLOOR + rng.uniform(0, 3)
-    if rng.random() < 0.3:
+    if rng.random() < 0.3 * strength:
         spectra = _hide_band(spectra, rng)
     return limit_and_scale(spectra)
 
@@ -49,7 +52,7 @@ def _tilt(rng: Random) -> np.ndarray:
 
 def _add_noise(spectra: np.ndarray, rng: Random) -> np.ndarray:
     loudness = float(spectra.max()) - rng.uniform(0.9, 1.5)
-    decibels = rng.uniform(3, 40)
+    decibels = rng.uniform(5, 40)
     noise = _noise(len(spectra), rng)
     noise = noise + (loudness - float(np.log10(np.mean(10.0**noise)))) - decibels / 10
     return np.log10(10.0**spectra + 10.0**noise).astype(np.float32)

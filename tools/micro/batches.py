@@ -42,10 +42,11 @@ class Batch:
 class Rounds(IterableDataset[Batch]):
     """Endless batches from a round on; each holds about `frames` frames of sound."""
 
-    def __init__(self, corpus: Corpus, *, first: int, frames: int) -> None:
+    def __init__(self, corpus: Corpus, *, first: int, frames: int, distortion: float) -> None:
         self._corpus = corpus
         self._first = first
         self._frames = frames
+        self._distortion = distortion
 
     def __iter__(self) -> Iterator[Batch]:
         info = get_worker_info()
@@ -64,7 +65,7 @@ class Rounds(IterableDataset[Batch]):
         batches += [self._make(self._padded_plans(rng), rng, padded=True) for _ in range(padded)]
         rng.shuffle(batches)
         for plans_of_batch, length in batches:
-            examples = [make_example(plan, self._corpus, rng) for plan in plans_of_batch]
+            examples = [make_example(plan, self._corpus, rng, self._distortion) for plan in plans_of_batch]
             yield collate(examples, length, self._corpus, rng, number)
 
     def _split(self, plans: list[Plan]) -> Iterator[list[Plan]]:
@@ -85,7 +86,7 @@ class Rounds(IterableDataset[Batch]):
     @staticmethod
     def _make(plans: list[Plan], rng: random.Random, *, padded: bool) -> tuple[list[Plan], int]:
         longest = max(plan.frames for plan in plans)
-        length = WINDOW if padded else min(WINDOW, longest + rng.choice([0, 0, 50, 100, 150, 250]))
+        length = WINDOW if padded else min(WINDOW, longest + rng.choice([0, 0, 0, 50, 100, 200]))
         with_quiet = [Plan([], longest) if rng.random() < QUIET_SHARE else plan for plan in plans]
         return with_quiet, length + length % 2
 

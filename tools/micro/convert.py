@@ -24,9 +24,9 @@ SPLIT = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\
 PROBE = " Hallo Anna, ¿qué tal? Let's meet at three."
 
 
-def convert(checkpoint: Path, folder: Path) -> None:
+def convert(trained: Path, folder: Path) -> None:
     """Writes model, vocabulary, tokenizer and config; replaces what is in the folder."""
-    saved = torch.load(checkpoint, map_location="cpu")
+    saved = torch.load(trained, map_location="cpu")
     weights = {name: value.float().numpy() for name, value in saved["model"].items()}
     spec = fill_spec(weights, saved["shape"], saved["tokens"])
     tokenizer = make_tokenizer()

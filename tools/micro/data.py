@@ -27,6 +27,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 GROUP: Final = 6
 GROUPS_PER_SHARD: Final = 250
 TRAIN_SEED, EVALUATION_SEED = 100_000, 900_000
+MOST_SHARDS: Final = 120
 SPEECH_LEVEL: Final = 10 ** (-23 / 20)
 
 
@@ -45,6 +46,8 @@ class Sentence:
 
 def make_training_data(folder: Path, *, shards: int, processes: int) -> None:
     """Writes what is missing of the training shards."""
+    if shards > MOST_SHARDS:
+        raise SystemExit(f"at most {MOST_SHARDS} shards: the evaluation knows the text of so many")
     folder.mkdir(parents=True, exist_ok=True)
     missing = [i for i in range(shards) if not (folder / f"train-{i:04d}.json").exists()]
     with ThreadPoolExecutor(processes) as pool:
@@ -62,21 +65,31 @@ def _make_apart(folder: Path, index: int) -> bool:
 
 def make_shard(folder: Path, index: int) -> None:
     """Writes one training shard, the same whenever it is made."""
-    rng = random.Random(TRAIN_SEED + index)
     chunks: list[np.ndarray] = []
     sentences: list[Sentence] = []
     offset = 0
+    for group, language, voice, text in _planned(index):
+        sound, starts = say(text, voice)
+        sentences.append(Sentence(language, voice.name, group, text, offset, len(sound), starts))
+        chunks.append(np.round(sound * 32_767).astype(np.int16))
+        offset += len(sound)
+    np.save(folder / f"train-{index:04d}.npy", np.concatenate(chunks))
+    (folder / f"train-{index:04d}.json").write_text(json.dumps([asdict(s) for s in sentences]), "utf-8")
+
+
+def _planned(index: int) -> Iterator[tuple[int, str, Voice, str]]:
+    """Group, language, voice and text of each sentence of a shard, known without any sound."""
+    rng = random.Random(TRAIN_SEED + index)
     for number in range(GROUPS_PER_SHARD):
         language = rng.choices(LANGUAGES, [grammar(name).share for name in LANGUAGES])[0]
         voice = draw_voice(grammar(language), rng, held_out=False)
-        for text in (grammar(language).draw(rng, held_out=False) for _ in range(GROUP)):
-            sound, starts = say(text, voice)
-            group = index * GROUPS_PER_SHARD + number
-            sentences.append(Sentence(language, voice.name, group, text, offset, len(sound), starts))
-            chunks.append(np.round(sound * 32_767).astype(np.int16))
-            offset += len(sound)
-    np.save(folder / f"train-{index:04d}.npy", np.concatenate(chunks))
-    (folder / f"train-{index:04d}.json").write_text(json.dumps([asdict(s) for s in sentences]), "utf-8")
+        for _ in range(GROUP):
+            yield index * GROUPS_PER_SHARD + number, language, voice, grammar(language).draw(rng, held_out=False)
+
+
+def training_texts() -> frozenset[str]:
+    """Every sentence that a training of up to MOST_SHARDS can have seen."""
+    return frozenset(text for index in range(MOST_SHARDS) for _, _, _, text in _planned(index))
 
 
 def say(text: str, voice: Voice) -> tuple[Samples, list[float]]:

@@ -72,16 +72,16 @@ class Listener:
         return tuple(first.get(i, 0.0) for i in begins)
 
 
-def evaluate(data: Path, model: Path, report: Path, threads: int) -> None:
+def evaluate(model: Path, report: Path, threads: int) -> None:
     """Prints each measure as it is known and writes all of them as JSON."""
     listener = Listener(model, threads)
     results: dict[str, object] = {}
-    for name, clips in held_out_sets(data).items():
+    for name, clips in held_out_sets().items():
         for context, tail in TAILS.items():
             heard = [listener.listen(clip, tail, words=context == "tail 1 s") for clip in clips]
             results[f"{name}, {context}"] = measure = score(clips, heard)
             print(f"{name}, {context}: {measure}", flush=True)
-    results["names"] = score_names(listener, name_clips(data))
+    results["names"] = score_names(listener, name_clips())
     print("names:", results["names"], flush=True)
     results["quiet"] = score_quiet(listener, model)
     print("quiet:", results["quiet"], flush=True)

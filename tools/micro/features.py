@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
-from faster_whisper.feature_extractor import FeatureExtractor
+from whisper.audio import mel_filters
 
 BANDS: Final = 80
 HOP: Final = 160
@@ -41,7 +40,7 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
     padded = torch.nn.functional.pad(torch.from_numpy(samples), (0, HOP))
     spectrum = torch.stft(padded, 400, HOP, window=torch.hann_window(400), return_complex=True)
     power = spectrum[:, :-1].abs() ** 2
-    return torch.clamp(_filters() @ power, min=10**FLOOR).log10().T.contiguous().numpy()
+    return torch.clamp(mel_filters("cpu", BANDS) @ power, min=10**FLOOR).log10().T.contiguous().numpy()
 
 
 def frame_count(samples: int) -> int:
@@ -52,8 +51,3 @@ def frame_count(samples: int) -> int:
 def limit_and_scale(spectra: np.ndarray) -> np.ndarray:
     """Whisper's normal range: at most 8 decades below the loudest, scaled to about -1..1."""
     return (np.maximum(spectra, spectra.max() - 8) + 4) / 4
-
-
-@cache
-def _filters() -> torch.Tensor:
-    return torch.tensor(FeatureExtractor(feature_size=BANDS).mel_filters, dtype=torch.float32)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from tools.micro.data import EVALUATION_SEED, say, training_sentences
+from tools.micro.data import EVALUATION_SEED, say, training_texts
 from tools.micro.noise import RATE, draw_noise, draw_quiet
 from tools.micro.sentences import LANGUAGES, Grammar, grammar
 from tools.micro.voices import Voice, draw_voice
@@ -33,9 +32,9 @@ class Clip:
     prompt: str = ""
 
 
-def held_out_sets(data: Path) -> dict[str, list[Clip]]:
+def held_out_sets() -> dict[str, list[Clip]]:
     """Every speech set by name; SystemExit when one of their sentences stands in the training text."""
-    known = frozenset(sentence.text for _, sentence in training_sentences(data))
+    known = training_texts()
     sets = {
         "same patterns": speech(known, held_out_patterns=False, held_out_voices=False),
         "held-out sentences": speech(known, held_out_patterns=True, held_out_voices=False),
@@ -111,9 +110,9 @@ def quiet_clips() -> list[Samples]:
     return [draw_quiet(rng, float(rng.uniform(1, 12))) for _ in range(QUIET_CLIPS)]
 
 
-def name_clips(data: Path) -> list[Clip]:
+def name_clips() -> list[Clip]:
     """Sentences with a name that is spelled in an unusual way, and a prompt that says how."""
-    known = frozenset(sentence.text for _, sentence in training_sentences(data))
+    known = training_texts()
     rng = random.Random(EVALUATION_SEED + 11)
     clips: list[Clip] = []
     while len(clips) < NAME_CLIPS:

@@ -71,7 +71,7 @@ def _lay_out(lines: list[Line], rng: random.Random) -> Plan:
     return Plan(placed, min(end, WINDOW))
 
 
-def make_example(plan: Plan, corpus: Corpus, rng: random.Random) -> Example:
+def make_example(plan: Plan, corpus: Corpus, rng: random.Random, distortion: float) -> Example:
     """The message's sound, distorted anew each time, and its text with or without timestamps and prompt."""
     noise = np.random.default_rng(rng.getrandbits(64))
     if not plan.lines:
@@ -79,7 +79,7 @@ def make_example(plan: Plan, corpus: Corpus, rng: random.Random) -> Example:
     spectra = np.full((plan.frames, BANDS), FLOOR, np.float32)
     for start, line in plan.lines:
         spectra[start : start + line.frames] = line.spectra
-    example = Example(distort(spectra, noise).astype(np.float32))
+    example = Example(distort(spectra, noise, distortion).astype(np.float32))
     _say_prompt(example, plan, corpus, rng)
     _say_text(example, plan, stamped=rng.random() < 0.5)
     return example

@@ -21,8 +21,8 @@ from tools.micro.vocabulary import CHARACTERS, SIZE, Rows
 
 ALIGNMENT_HEADS = 2
 LABEL_SMOOTHING = 0.01
-CTC_WEIGHT = 0.3
-ALIGNMENT_WEIGHT = 0.1
+CTC_WEIGHT = 0.4
+ALIGNMENT_WEIGHT = 0.4
 ALIGNMENT_SLACK = 1.5
 
 
@@ -37,9 +37,11 @@ class Recipe:
     rate: float
     warm_up: int
     frames: int
+    distortion: float
     workers: int
     begin_with: Path | None
-    save_every: int = 100
+    save_every_s: float = 120.0
+    report_every_s: float = 30.0
 
 
 @dataclass
@@ -64,9 +66,6 @@ class Trainer:
         if recipe.begin_with:
             begin_with(self.model, recipe.begin_with, rows)
         self.model.to(self.device)
-        compiled = self.device.type == "cuda"
-        self.encode = torch.compile(self.model.encoder, dynamic=True) if compiled else self.model.encoder
-        self.decode = torch.compile(self.model.decoder, dynamic=True) if compiled else self.model.decoder
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
         )
@@ -80,40 +79,38 @@ class Trainer:
     def run(self) -> None:
         """Trains to the end of the recipe."""
         print(describe(self.corpus), f"on {self.device}", flush=True)
-        rounds = Rounds(self.corpus, first=self.state.round, frames=self.recipe.frames)
-        workers = self.recipe.workers
-        loader = DataLoader(rounds, batch_size=None, num_workers=workers, prefetch_factor=8 if workers else None)
+        recipe = self.recipe
+        rounds = Rounds(self.corpus, first=self.state.round, frames=recipe.frames, distortion=recipe.distortion)
+        ahead = 8 if recipe.workers else None
+        loader = DataLoader(rounds, batch_size=None, num_workers=recipe.workers, prefetch_factor=ahead)
         batches = iter(loader)
-        sums = torch.zeros(3)
-        since = time.monotonic()
+        losses: list[Tensor] = []
+        since = saved = time.monotonic()
         while (progress := self._progress()) < 1:
             began = time.monotonic()
             batch = next(batches)
-            sums += self._step(batch, self._rate(progress))
+            losses.append(self._step(batch, self._rate(progress)))
             self.state.step += 1
             self.state.round = batch.round
             self.state.seconds += time.monotonic() - began
-            if self.state.step % 25 == 0:
-                self._report(sums / 25, progress, (time.monotonic() - since) / 25)
-                sums, since = torch.zeros(3), time.monotonic()
-            if self.state.step % self.recipe.save_every == 0:
+            if (passed := time.monotonic() - since) > recipe.report_every_s:
+                self._report(torch.stack(losses).mean(0), progress, passed / len(losses))
+                losses, since = [], time.monotonic()
+            if time.monotonic() - saved > recipe.save_every_s:
                 self.save()
+                saved = time.monotonic()
         self.save()
 
     def save(self) -> None:
-        """Replaces the checkpoint as a whole."""
-        partial = self.checkpoint.with_suffix(".partial")
-        torch.save(
-            {
-                "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "state": asdict(self.state),
-                "shape": asdict(self.recipe.shape),
-                "tokens": self.corpus.rows.tokens,
-            },
-            partial,
-        )
-        partial.replace(self.checkpoint)
+        """Replaces weights.pt, which conversion reads, and the rest that training needs to go on."""
+        weights = {
+            "model": self.model.state_dict(),
+            "shape": asdict(self.recipe.shape),
+            "tokens": self.corpus.rows.tokens,
+        }
+        _replace(self.recipe.work / "weights.pt", weights)
+        rest = {"optimizer": self.optimizer.state_dict(), "state": asdict(self.state)}
+        _replace(self.checkpoint, weights | rest)
 
     def _take_up(self) -> None:
         if not self.checkpoint.exists():
@@ -148,8 +145,8 @@ class Trainer:
         """Cross-entropy of the tokens, CTC of the characters, and how little the alignment heads look at the word."""
         tokens, targets = batch.tokens.to(self.device), batch.targets.to(self.device)
         with self._half_precision():
-            audio = self.encode(batch.spectra.to(self.device))
-            states, attention = self.decode(tokens, audio)
+            audio = self.model.encoder(batch.spectra.to(self.device))
+            states, attention = self.model.decoder(tokens, audio)
         asked = targets >= 0
         logits = states[asked].float() @ self.model.decoder.embeddings.weight.T
         # The last row stands for this many tokens in the softmax over the whole vocabulary.
@@ -203,6 +200,12 @@ def begin_with(model: Whisper, source: Path, rows: Rows) -> None:
     missing = sorted(set(own) - set(taken))
     model.load_state_dict(own | taken)
     print(f"begin with {len(taken)} arrays of {source}; without {missing}", flush=True)
+
+
+def _replace(path: Path, content: dict[str, object]) -> None:
+    partial = path.with_suffix(".partial")
+    torch.save(content, partial)
+    partial.replace(path)
 
 
 def describe(corpus: Corpus) -> str:
