@@ -1,18 +1,26 @@
 """Who has read how far, and who has played what."""
 
 from fastapi import APIRouter, Response
+from pydantic import BaseModel
 
-from api.answers import answers, nothing
+from api.answers import answers, json_answer, nothing
 from api.auth import ActingUser
 from api.errors import not_found
 from api.messages import seen_voice
 from api.models import Played, Read
 from api.services import Here
 from api.threads import require_member
+from pipeline.render import Moment
 from storage import events, messages, threads
 from storage.ids import is_id
 
 router = APIRouter(prefix="/v1", tags=["receipts"])
+
+
+class PlayView(BaseModel):
+    position_ms: int
+    completed: bool
+    updated_at: Moment | None
 
 
 @router.post("/messages/{message_id}/played", status_code=204, responses=answers("too_large"))
@@ -26,6 +34,16 @@ def played(message_id: str, body: Played, here: Here, user: ActingUser) -> Respo
         if first and user != message.sender_id:
             events.add(connection, "receipt.played", thread_id=message.thread_id, message_id=message_id, user_id=user)
     return nothing()
+
+
+@router.get("/messages/{message_id}/played", name="get_played", response_model=PlayView, responses=answers())
+def where_played(message_id: str, here: Here, user: ActingUser) -> Response:
+    """Where the caller stopped, on whichever device that was; the start when nowhere yet."""
+    with here.database.transaction() as connection:
+        seen_voice(connection, message_id, user)
+        play = messages.play_of(connection, message_id, user)
+    view = PlayView(position_ms=0, completed=False, updated_at=None) if play is None else PlayView(**vars(play))
+    return json_answer(view)
 
 
 @router.post("/threads/{thread_id}/read", status_code=204, responses=answers("too_large"))
