@@ -26,6 +26,7 @@ def api(
     config = uvicorn.Config(
         # Named as text: the API stands above this room and is not imported from here.
         "api.app:create_app",
+        http="api.protocol:ProblemProtocol",
         factory=True,
         host=host,
         port=port,

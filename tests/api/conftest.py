@@ -17,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.app import assemble
+from api.protocol import ProblemProtocol
 from api.services import Services, make_services
 from api.settings import ApiSettings
 from ingest.settings import IngestSettings
@@ -69,7 +70,7 @@ def serving(make: Callable[[str, list[str]], tuple[FastAPI, Services]]) -> Itera
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     rings: list[str] = []
     app, services = make(url, rings)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
+    server = uvicorn.Server(uvicorn.Config(app, http=ProblemProtocol, log_level="warning", lifespan="on"))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:

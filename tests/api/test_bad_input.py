@@ -161,10 +161,15 @@ def test_reading_up_to_a_message_of_another_thread_is_refused(alice: Person, thr
 def test_addresses_and_methods_that_are_none_are_problems_too(alice: Person) -> None:
     for path in ("/v1", "/v1/", "/nothing", "/v1/thread", "/v1/threads/", "/v2/threads"):
         assert code_of(alice.get(path)) == "not_found"
-    for method, path in (("PATCH", "/v1/threads"), ("DELETE", "/v1/limits"), ("POST", "/"), ("BREW", "/v1/threads")):
+    for method, path in (("PATCH", "/v1/threads"), ("DELETE", "/v1/limits"), ("POST", "/")):
         answer = alice.request(method, path)
         assert (answer.status_code, code_of(answer)) == (405, "method_not_allowed")
         assert answer.headers["allow"]
+
+
+def test_what_is_no_http_is_a_problem_too(alice: Person) -> None:
+    answer = alice.request("BREW", "/v1/threads")
+    assert (answer.status_code, code_of(answer)) == (400, "invalid_request")
 
 
 def test_odd_headers_harm_nothing(server: Any, alice: Person) -> None:
