@@ -1,6 +1,5 @@
 """Messages as one participant sees them, text and voice in one order."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -107,14 +106,14 @@ def add_text(connection: Connection, thread_id: str, sender: str, text: str, ext
 
 def get(connection: Connection, message_id: str, viewer: str) -> Message | None:
     """None when it does not exist, was deleted, or the viewer is not in its thread."""
-    found = _with_receipts(connection, _ONE, {"viewer": viewer, "message_id": message_id})
+    found = _found(connection, _ONE, {"viewer": viewer, "message_id": message_id})
     return found[0] if found else None
 
 
 def by_ids(connection: Connection, ids: Sequence[str], viewer: str) -> dict[str, Message]:
     if not ids:
         return {}
-    found = _with_receipts(connection, _SOME, {"viewer": viewer, "ids": list(ids)})
+    found = _found(connection, _SOME, {"viewer": viewer, "ids": list(ids)})
     return {message.id: message for message in found}
 
 
@@ -122,16 +121,14 @@ def told_to_all(connection: Connection, ids: Sequence[str]) -> dict[str, Message
     """Those that are not deleted, whoever looks: for events and webhooks, which know by themselves who may see them."""
     if not ids:
         return {}
-    found = _with_receipts(connection, _TOLD, {"ids": list(ids)})
+    found = _found(connection, _TOLD, {"ids": list(ids)})
     return {message.id: message for message in found}
 
 
 def page(connection: Connection, thread_id: str, viewer: str, *, limit: int, before_seq: int | None) -> list[Message]:
     """Newest first; `before_seq` is the last message's seq of the page before."""
     before = _MAX_SEQ if before_seq is None else before_seq
-    return _with_receipts(
-        connection, _PAGE, {"viewer": viewer, "thread_id": thread_id, "before": before, "limit": limit}
-    )
+    return _found(connection, _PAGE, {"viewer": viewer, "thread_id": thread_id, "before": before, "limit": limit})
 
 
 def renditions(connection: Connection, message_id: str) -> list[StoredRendition]:
@@ -215,27 +212,14 @@ def _add(connection: Connection, message_id: str, thread_id: str, sender: str, *
     return message_id
 
 
-def _with_receipts(connection: Connection, query: Select[Any], values: dict[str, Any]) -> list[Message]:
-    """Two queries however many messages: the rows with who has played them, and who has read how far."""
-    rows = connection.execute(query, values).all()
-    if not rows:
-        return []
-    readers = _readers(connection, {row.thread_id for row in rows})
-    return [_message(row, readers[row.thread_id]) for row in rows]
+def _found(connection: Connection, query: Select[Any], values: dict[str, Any]) -> list[Message]:
+    """One query however many messages, with who has read and who has played each."""
+    return [_message(row) for row in connection.execute(query, values)]
 
 
-def _readers(connection: Connection, thread_ids: set[str]) -> dict[str, list[tuple[str, range]]]:
-    """Who has read which numbers: never those from before they joined."""
-    readers: dict[str, list[tuple[str, range]]] = defaultdict(list)
-    for thread_id, user, visible_after, read in connection.execute(_READERS, {"thread_ids": list(thread_ids)}):
-        readers[thread_id].append((user, range(visible_after + 1, read + 1)))
-    return readers
-
-
-def _message(row: Any, readers: list[tuple[str, range]]) -> Message:
+def _message(row: Any) -> Message:
     """Reads the row by places, in the order of `_whole`: a page is made of some two thousand values."""
     message_id, thread_id, seq, sender, kind, text, external_id, created_at = row[:_VOICE_AT]
-    played_by = row[-1]
     return Message(
         id=message_id,
         thread_id=thread_id,
@@ -245,9 +229,9 @@ def _message(row: Any, readers: list[tuple[str, range]]) -> Message:
         text=text,
         external_id=external_id,
         created_at=created_at,
-        voice=None if row[_VOICE_AT] is None else _voice(row[_VOICE_AT:_TRANSCRIPT_AT], row[_TRANSCRIPT_AT:-1]),
-        read_by=[user for user, read in readers if seq in read and user != sender],
-        played_by=[user for user in played_by if user != sender] if played_by else [],
+        voice=None if row[_VOICE_AT] is None else _voice(row[_VOICE_AT:_TRANSCRIPT_AT], row[_TRANSCRIPT_AT:-2]),
+        read_by=row[-2],
+        played_by=row[-1],
     )
 
 
@@ -260,19 +244,23 @@ def _voice(values: Sequence[Any], transcript: Sequence[Any]) -> Voice:
 
 
 def _whole() -> Select[Any]:
-    heard = (
-        select(plays.c.user_id)
-        .where(plays.c.message_id == messages.c.id, plays.c.completed_at.is_not(None))
-        .order_by(plays.c.user_id)
-        .correlate(messages)
-        .scalar_subquery()
-    )
+    reader = participants.alias("reader")
+    # Never what was there before they joined.
+    read = (reader.c.visible_after_seq < messages.c.seq) & (reader.c.read_seq >= messages.c.seq)
+    read_by = _names(reader.c.user_id, reader.c.thread_id == messages.c.thread_id, read)
+    played_by = _names(plays.c.user_id, plays.c.message_id == messages.c.id, plays.c.completed_at.is_not(None))
     return (
-        select(*_MESSAGE, *_VOICE, *_TRANSCRIPT, func.array(heard))
+        select(*_MESSAGE, *_VOICE, *_TRANSCRIPT, read_by, played_by)
         .outerjoin(voices, voices.c.message_id == messages.c.id)
         .outerjoin(transcripts, transcripts.c.id == voices.c.transcript_id)
         .where(messages.c.deleted_at.is_(None))
     )
+
+
+def _names(user: Any, *conditions: Any) -> Any:
+    """Everybody but the sender."""
+    query = select(user).where(*conditions, user != messages.c.sender_id).order_by(user)
+    return func.array(query.correlate(messages).scalar_subquery(), type_=ARRAY(Text))
 
 
 def _seen() -> Select[Any]:
@@ -308,9 +296,4 @@ _PAGE = (
     .where(messages.c.thread_id == bindparam("thread_id"), messages.c.seq < bindparam("before"))
     .order_by(messages.c.seq.desc())
     .limit(bindparam("limit", type_=BigInteger))
-)
-_READERS = (
-    select(participants.c.thread_id, participants.c.user_id, participants.c.visible_after_seq, participants.c.read_seq)
-    .where(participants.c.thread_id == _any_of("thread_ids"), participants.c.read_seq > 0)
-    .order_by(participants.c.user_id)
 )
