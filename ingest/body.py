@@ -1,9 +1,8 @@
 """The bytes of one request as they come, from a client that may fall silent or go away at any moment."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any, Literal
 
 from ingest.holds import Hold
@@ -26,28 +25,30 @@ class Body:
         try:
             async with asyncio.timeout(self._idle_s) as patience:
                 with hold.waiting(patience) if hold else nullcontext():
-                    message = await self._receive()
+                    return await self._next()
         except TimeoutError:
             self.state = "asked" if hold is not None and hold.asked else "idle"
             return b""
+
+    async def read_quickly(self, pause_s: float, deadline_s: float) -> bytes:
+        """What comes without a pause, within the deadline: all of a short body from a client nearby."""
+        found, clock = bytearray(), asyncio.get_running_loop().time
+        until = clock() + deadline_s
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_s) as patience:
+                while self.state == "coming":
+                    found += await self._next()
+                    patience.reschedule(min(clock() + pause_s, until))
+        return bytes(found)
+
+    async def _next(self) -> bytes:
+        message = await self._receive()
         if message["type"] == "http.disconnect":
             self.state = "gone"
             return _undelivered(self._receive)
         if not message.get("more_body", False):
             self.state = "whole"
         return bytes(message.get("body", b""))
-
-    async def read_quickly(self, patience_s: float, deadline_s: float) -> bytes:
-        """What comes without a pause of `patience_s`, within the deadline: all of a short body from a client nearby."""
-        found = bytearray()
-        until = time.monotonic() + deadline_s
-        try:
-            while self.state == "coming" and time.monotonic() < until:
-                async with asyncio.timeout(patience_s):
-                    found += await self.read()
-        except TimeoutError:
-            pass
-        return bytes(found)
 
 
 def _undelivered(receive: Receive) -> bytes:

@@ -46,7 +46,7 @@ class Hold:
 
     def ask(self) -> None:
         self.asked = True
-        if self._patience is not None:
+        if self._patience is not None and not self._patience.expired():
             self._patience.reschedule(asyncio.get_running_loop().time())
 
 

@@ -1,7 +1,7 @@
 """Uploads in pieces: created, continued by any process, and made a message when the last byte is there."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -166,7 +166,7 @@ class Resumable:
         upload_id: str,
         user: str,
         offset: int,
-        pieces: Iterable[bytes],
+        pieces: list[bytes] | Iterator[bytes],
         size: int,
         *,
         holder: str | None = None,
@@ -177,7 +177,10 @@ class Resumable:
         def add(connection: Connection) -> StoredUpload:
             upload = uploads.append(connection, upload_id, user, offset, pieces, size, holder=holder, keep=keep)
             if size and offset < HEAD_BYTES and upload.received >= min(HEAD_BYTES, upload.length):
-                return _sniffed(connection, upload)
+                if offset == 0 and isinstance(pieces, list):
+                    return _sniffed(connection, upload, pieces[0])
+                head = uploads.head(connection, upload.id, HEAD_BYTES)
+                return _sniffed(connection, upload, head)
             return upload
 
         return self._turns.work(add)
@@ -204,9 +207,9 @@ def _existing(connection: Connection, upload_id: str, user: str) -> StoredUpload
     return upload
 
 
-def _sniffed(connection: Connection, upload: StoredUpload) -> StoredUpload:
+def _sniffed(connection: Connection, upload: StoredUpload, head: bytes) -> StoredUpload:
     try:
-        sniffed(uploads.head(connection, upload.id, HEAD_BYTES))
+        sniffed(head)
     except Refused as error:
         uploads.refuse(connection, upload.id, error.code, error.message)
         return replace(upload, state="refused", error_code=error.code, error_message=error.message)

@@ -14,6 +14,8 @@ from storage.errors import StorageFull
 
 # A voice message of usual length never touches the disk; many large uploads together don't fill the memory.
 MEMORY_BYTES = 256 * 1024
+# What is too long for that goes to its file in steps of this.
+STEP_BYTES = 64 * 1024
 
 
 class Spool:
@@ -29,14 +31,14 @@ class Spool:
         """Raises StorageFull when the disk of the temporary folder is."""
         self.size += len(data)
         self._waiting += data
-        if len(self._waiting) > MEMORY_BYTES:
+        if self._is_due:
             await asyncio.to_thread(self._flush)
 
     def write_here(self, data: bytes) -> None:
         """`write` for a thread that may block."""
         self.size += len(data)
         self._waiting += data
-        if len(self._waiting) > MEMORY_BYTES:
+        if self._is_due:
             self._flush()
 
     def finish(self) -> str:
@@ -66,6 +68,10 @@ class Spool:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
+
+    @property
+    def _is_due(self) -> bool:
+        return len(self._waiting) > (MEMORY_BYTES if self._file is None else STEP_BYTES)
 
     def _flush(self) -> None:
         self._hash.update(self._waiting)
