@@ -2,6 +2,7 @@
 
 from typing import Annotated, Literal
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request, Response
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
@@ -10,8 +11,9 @@ from api.auth import ActingUser
 from api.errors import Problem, not_found
 from api.models import ExternalId, Language
 from api.once import Key, Made, once
-from api.services import Here
+from api.services import Here, Services
 from api.threads import require_member
+from ingest.direct import Direct
 from ingest.errors import Refused, too_large
 from pipeline.render import MessageView, Moment
 from storage.ids import is_id
@@ -73,13 +75,17 @@ def begin(thread_id: str, body: NewDirect, request: Request, here: Here, user: A
     response_model=MessageView,
     responses=answers("direct_unavailable", "unsupported_format", "checksum_mismatch", "upload_expired"),
 )
-def complete(upload_id: str, here: Here, user: ActingUser) -> Response:
+async def complete(upload_id: str, here: Here, user: ActingUser) -> Response:
     """Checks what was put and makes the message of it. Repeated, it gives the same message."""
     if here.direct is None:
         raise Problem("direct_unavailable", "there are no direct uploads here")
     if not is_id("upl", upload_id):
         raise not_found("upload")
-    message = here.direct.complete(upload_id, user)
+    return await run_sync(_complete, here, here.direct, upload_id, user, limiter=here.upload_slots)
+
+
+def _complete(here: Services, direct: Direct, upload_id: str, user: str) -> Response:
+    message = direct.complete(upload_id, user)
     return json_answer(here.renderer.message(message), 201, {"Location": f"/v1/messages/{message.id}"})
 
 

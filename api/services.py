@@ -59,7 +59,7 @@ def make_services(
     reachable = playback.playback == "presigned" or storage.s3_public_url is not None
     database, store = Database(storage.database_url), ObjectStore(storage)
     player = make_playback(playback, store)
-    quota = Quota(ingest)
+    quota, slots = Quota(ingest), CapacityLimiter(api.upload_threads)
     intake = Intake(database, store, storage.s3_prefix, quota)
     requests = Requests()
     requests.registry.register(Queues(database))
@@ -72,13 +72,13 @@ def make_services(
         playback=player,
         renderer=Renderer(player),
         intake=intake,
-        resumable=Resumable(database, Finisher(database, intake, ring), quota),
+        resumable=Resumable(database, Finisher(database, intake, ring), quota, slots),
         direct=Direct(database, store, intake, quota, prefix=storage.s3_prefix, ring=ring) if reachable else None,
         verifier=Verifier(api),
         ring=ring,
         ping_broker=ping_broker,
         requests=requests,
-        upload_slots=CapacityLimiter(api.upload_threads),
+        upload_slots=slots,
     )
 
 

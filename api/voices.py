@@ -79,7 +79,7 @@ async def send_voice(
     foreseen = size and min(size, here.ingest.max_bytes)
     ticket = await run_sync(here.intake.begin, upload, foreseen, limiter=here.upload_slots)
     async with here.intake.holding(ticket):
-        with Spool() as spool:
+        with Spool(size or 0) as spool:
             await receive(
                 request.stream(),
                 spool,

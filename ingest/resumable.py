@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from sqlalchemy import Connection
 
 from ingest.body import Body
@@ -35,11 +35,12 @@ class Created:
 
 
 class Resumable:
-    """For one event loop; what blocks runs in its threads."""
+    """For one event loop; what blocks runs in its threads, in one of `slots` what takes longer."""
 
-    def __init__(self, database: Database, finisher: Finisher, quota: Quota) -> None:
+    def __init__(self, database: Database, finisher: Finisher, quota: Quota, slots: CapacityLimiter) -> None:
         self._finisher = finisher
         self._quota = quota
+        self._slots = slots
         self._holds = Holds(database)
         self._turns = Turns(database, self._holds)
 
@@ -194,7 +195,7 @@ class Resumable:
 
     async def _finish(self, upload: StoredUpload) -> StoredUpload | None:
         try:
-            return await to_thread.run_sync(self._finisher.finish, upload)
+            return await to_thread.run_sync(self._finisher.finish, upload, limiter=self._slots)
         except BaseException:
             await to_thread.run_sync(self._finisher.give_up, upload)
             raise

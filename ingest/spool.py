@@ -21,8 +21,10 @@ STEP_BYTES = 64 * 1024
 class Spool:
     """Counts and hashes what is written. The disk and the hashing of long bodies stay off the event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, expected: int = 0) -> None:
+        """`expected` bytes that don't fit into memory need not fill it first."""
         self.size = 0
+        self._room = MEMORY_BYTES if expected <= MEMORY_BYTES else STEP_BYTES
         self._hash = hashlib.sha256()
         self._waiting = bytearray()
         self._file: BinaryIO | None = None
@@ -71,13 +73,14 @@ class Spool:
 
     @property
     def _is_due(self) -> bool:
-        return len(self._waiting) > (MEMORY_BYTES if self._file is None else STEP_BYTES)
+        return len(self._waiting) > self._room
 
     def _flush(self) -> None:
         self._hash.update(self._waiting)
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+                self._room = STEP_BYTES
             _write_all(self._file, self._waiting)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
