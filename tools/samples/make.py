@@ -151,7 +151,8 @@ def room_noise(seconds: float) -> Samples:
     spectrum = np.fft.rfft(np.random.default_rng(NOISE_SEED).standard_normal(count))
     spectrum /= 1 + np.fft.rfftfreq(count, 1 / SPEECH_RATE) / 150
     noise = np.fft.irfft(spectrum, count)
-    return (noise / noise.std() * 10 ** (-58 / 20)).astype(np.float32)
+    quiet: Samples = (noise / noise.std() * 10 ** (-58 / 20)).astype(np.float32)
+    return quiet
 
 
 def pack(sound: Samples, recording: Recording) -> None:
