@@ -30,7 +30,7 @@ def list_messages(
 ) -> Response:
     """Newest first."""
     before = paging.decode_seq(cursor)
-    with here.database.transaction() as connection:
+    with here.database.reading() as connection:
         rows = messages.page(connection, checked_thread(thread_id), user, limit=limit + 1, before_seq=before)
         if not rows:
             # Whoever sees a message is a member.
@@ -66,7 +66,7 @@ def send_text(
 
 @router.get("/messages/{message_id}", response_model=MessageView, responses=answers())
 def get_message(message_id: str, here: Here, user: ActingUser) -> Response:
-    with here.database.transaction() as connection:
+    with here.database.reading() as connection:
         message = seen(connection, message_id, user)
     return json_answer(here.renderer.message(message))
 

@@ -144,7 +144,13 @@ class Renderer:
 
 
 def _made(view: type[View], **values: Any) -> View:
-    return view.model_construct(**values)
+    """As `model_construct` does it, without its search for aliases and defaults, which none of these views has."""
+    made = view.__new__(view)
+    object.__setattr__(made, "__dict__", values)
+    object.__setattr__(made, "__pydantic_fields_set__", set(values))
+    object.__setattr__(made, "__pydantic_extra__", None)
+    object.__setattr__(made, "__pydantic_private__", None)
+    return made
 
 
 def transcript_view(transcript: StoredTranscript, corrected_text: str | None) -> TranscriptView:

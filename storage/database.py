@@ -1,16 +1,21 @@
 """One pool of Postgres connections, opened at first use, and the one way to hold a transaction."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from storage.errors import StorageFull, StorageUnavailable
 
 _DISK_FULL = "53100"
+# A server takes longer than this to go and come back.
+_TRUSTED_S = 0.5
 
 
 class Database:
@@ -21,12 +26,11 @@ class Database:
 
     @cached_property
     def engine(self) -> Engine:
-        return create_engine(
+        engine = create_engine(
             self.url,
             pool_size=self._pool_size,
             max_overflow=0,
             pool_timeout=10,
-            pool_pre_ping=True,
             connect_args={
                 "connect_timeout": 3,
                 "application_name": self._application_name,
@@ -38,19 +42,25 @@ class Database:
                 " -c lock_timeout=15000",
             },
         )
+        event.listen(engine, "checkin", _note_rest)
+        event.listen(engine, "checkout", _ping_rested)
+        return engine
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Commits at the end, rolls back on any error; Postgres's faults become StorageUnavailable or StorageFull."""
-        try:
-            with self.engine.begin() as connection:
-                yield connection
-        except (OperationalError, InterfaceError, TimeoutError) as error:
-            raise _translated(error) from error
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise StorageUnavailable("the database connection was lost") from error
-            raise
+        with _translating(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """For what asks once: each statement by itself, without the two round trips of a transaction around it."""
+        with _translating(), self._autocommitting.connect() as connection:
+            yield connection
+
+    @cached_property
+    def _autocommitting(self) -> Engine:
+        return self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def ping(self) -> None:
         with self.transaction() as connection:
@@ -59,6 +69,33 @@ class Database:
     def close(self) -> None:
         if "engine" in self.__dict__:
             self.engine.dispose()
+
+
+def _note_rest(connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info["rests_since"] = time.monotonic()
+
+
+def _ping_rested(connection: Any, record: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
+    """Asks whether the server is still there, unless the connection was in use just now. DisconnectionError makes the
+    pool try another one."""
+    if time.monotonic() - record.info.get("rests_since", time.monotonic()) > _TRUSTED_S:
+        try:
+            connection.execute("")
+            connection.rollback()
+        except psycopg.Error as error:
+            raise DisconnectionError from error
+
+
+@contextmanager
+def _translating() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, TimeoutError) as error:
+        raise _translated(error) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise StorageUnavailable("the database connection was lost") from error
+        raise
 
 
 def _translated(error: Exception) -> Exception:

@@ -214,7 +214,7 @@ def _add(connection: Connection, message_id: str, thread_id: str, sender: str, *
 
 def _found(connection: Connection, query: Select[Any], values: dict[str, Any]) -> list[Message]:
     """One query however many messages, with who has read and who has played each."""
-    return [_message(row) for row in connection.execute(query, values)]
+    return [_message(row) for row in connection.execute(query, values).all()]
 
 
 def _message(row: Any) -> Message:

@@ -1,0 +1,49 @@
+"""A connection that died while it rested is replaced before anybody notices."""
+
+import time
+
+import pytest
+from sqlalchemy import text
+
+from storage.database import Database
+from storage.errors import StorageUnavailable
+
+PID = text("SELECT pg_backend_pid()")
+
+
+def test_a_connection_that_died_at_rest_is_replaced(database_url: str) -> None:
+    database, other = Database(database_url), Database(database_url)
+    with database.transaction() as connection:
+        pid = connection.execute(PID).scalar_one()
+    with other.transaction() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+    time.sleep(0.6)
+    for hold in (database.transaction, database.reading):
+        with hold() as connection:
+            assert connection.execute(PID).scalar_one() != pid
+    database.close()
+    other.close()
+
+
+def test_one_that_dies_in_use_is_told_of_and_replaced(database_url: str) -> None:
+    database, other = Database(database_url), Database(database_url)
+    with pytest.raises(StorageUnavailable), database.transaction() as connection:  # noqa: PT012
+        pid = connection.execute(PID).scalar_one()
+        with other.transaction() as killer:
+            killer.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        time.sleep(0.1)
+        connection.execute(PID)
+    with database.transaction() as connection:
+        assert connection.execute(PID).scalar_one() != pid
+    database.close()
+    other.close()
+
+
+def test_reading_sees_what_was_committed_between_statements(database_url: str) -> None:
+    database = Database(database_url)
+    with database.reading() as reader:
+        before = reader.execute(text("SELECT last FROM event_log")).scalar_one()
+        with database.transaction() as writer:
+            writer.execute(text("UPDATE event_log SET last = last + 1"))
+        assert reader.execute(text("SELECT last FROM event_log")).scalar_one() == before + 1
+    database.close()
