@@ -32,16 +32,18 @@ class Spool:
     async def write(self, data: bytes) -> None:
         """Raises StorageFull when the disk of the temporary folder is."""
         self.size += len(data)
-        self._waiting += data
-        if self._is_due:
-            await asyncio.to_thread(self._flush)
+        if len(self._waiting) + len(data) > self._room:
+            await asyncio.to_thread(self._flush, data)
+        else:
+            self._waiting += data
 
     def write_here(self, data: bytes) -> None:
         """`write` for a thread that may block."""
         self.size += len(data)
-        self._waiting += data
-        if self._is_due:
-            self._flush()
+        if len(self._waiting) + len(data) > self._room:
+            self._flush(data)
+        else:
+            self._waiting += data
 
     def finish(self) -> str:
         """The SHA-256 in hex; nothing may be written after it."""
@@ -71,17 +73,15 @@ class Spool:
         if self._file is not None:
             self._file.close()
 
-    @property
-    def _is_due(self) -> bool:
-        return len(self._waiting) > self._room
-
-    def _flush(self) -> None:
+    def _flush(self, more: bytes = b"") -> None:
         self._hash.update(self._waiting)
+        self._hash.update(more)
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
                 self._room = STEP_BYTES
             _write_all(self._file, self._waiting)
+            _write_all(self._file, more)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise StorageFull("the disk for uploads in progress is full") from error
@@ -97,7 +97,7 @@ class Spool:
         self.close()
 
 
-def _write_all(file: BinaryIO, data: bytearray) -> None:
+def _write_all(file: BinaryIO, data: bytearray | bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[os.write(file.fileno(), left) :]
