@@ -98,7 +98,7 @@ async def _missed(here: Services, stream: Stream) -> AsyncIterator[bytes]:
 
 
 def _next(here: Services, stream: Stream) -> list[tuple[int, bytes]]:
-    with here.database.transaction() as connection:
+    with here.database.reading() as connection:
         found = events.seen_by(connection, stream.user, stream.position)
         data = told(connection, here.renderer, found)
     return [

@@ -7,6 +7,7 @@ each once and hands it to the event loop, which passes it on to those who may se
 import asyncio
 import json
 import logging
+import resource
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ class Hub:
         """Begins to read the log, once. Raises StorageUnavailable."""
         async with self._starting:
             if self._reader is None:
+                _allow_many_files()
                 position = await run_in_threadpool(self._last_position)
                 self._loop = asyncio.get_running_loop()
                 self._reader = Reader(self._database, self._renderer, position, self._hear, self._open_users)
@@ -109,6 +111,13 @@ class Hub:
                 stream.reached(reached)
 
 
+def _allow_many_files() -> None:
+    """Each stream is an open file, of which systems allow 1,024 unless asked."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 class Reader:
     """Calls `hear` in its own thread with what is new and the position that it reached."""
 
@@ -162,7 +171,7 @@ class Reader:
             self._position = until
 
     def _pieces(self, until: int) -> list[Piece]:
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             found = events.between(connection, self._position, until)
             data = told(connection, self._renderer, [event for event, _ in found])
         return [

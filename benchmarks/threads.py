@@ -26,7 +26,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--streams", type=int, default=500)
-    parser.add_argument("--seconds", type=float, default=1.5, help="of each side in each round")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each side in each round")
     options = parser.parse_args()
     with running() as servers:
         began = time.perf_counter()
