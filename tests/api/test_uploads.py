@@ -108,6 +108,7 @@ def test_a_client_that_goes_away_leaves_nothing_and_frees_its_key(
     server: Server, thread: str, alice: Person, recording: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = secrets.token_hex(8)
+    before = _intents(server)
     with _connected(server) as connection:
         connection.sendall(_head(alice, thread, f"Content-Length: 90000\r\nIdempotency-Key: {key}\r\n") + b"fLaC" * 99)
     path = f"/v1/threads/{thread}/voice-messages"
@@ -116,8 +117,7 @@ def test_a_client_that_goes_away_leaves_nothing_and_frees_its_key(
     )
     assert len(alice.get(f"/v1/threads/{thread}/messages").json()["items"]) == 1
     assert "Traceback" not in caplog.text
-    with server.services.database.transaction() as connection:
-        assert connection.execute(select(intents)).all() == []
+    assert _intents(server) == before
 
 
 def test_an_outage_of_the_object_store_is_told_and_harms_nothing(
@@ -168,3 +168,9 @@ def _stored(server: Server, message: str) -> bytes:
         key = connection.execute(select(voices.c.original_key).where(voices.c.message_id == message)).scalar_one()
     with server.services.store.get(key) as stream:
         return stream.read()
+
+
+def _intents(server: Server) -> set[str]:
+    """Uploads that other tests broke off have left theirs for the sweep."""
+    with server.services.database.transaction() as connection:
+        return set(connection.execute(select(intents.c.object_key)).scalars())
