@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -15,7 +15,7 @@ from typing import NoReturn
 import psycopg
 import pytest
 
-from pipeline.embedded import broker, postgres, s3
+from pipeline.embedded import Stack, StackInfo, broker, postgres, s3
 from pipeline.embedded.failures import PartFailed
 from pipeline.embedded.ports import free_port
 from pipeline.embedded.process import Process
@@ -65,6 +65,16 @@ def storage_settings(s3: S3, bucket: str, database_url: str = "postgresql+psycop
             "s3_secret_key": s3.secret_key,
         }
     )
+
+
+@contextmanager
+def running_product(folder: Path, **settings: str) -> Iterator[StackInfo]:
+    """The whole embedded stack on the bundled model, whatever the developer's environment says."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("EARSHOT_", "AWS_"))}
+    with ExitStack() as stopped:
+        with _or_skip("the embedded stack"):
+            product = stopped.enter_context(Stack(folder, port=0, model="micro", environment={**clean, **settings}))
+        yield product.info
 
 
 @contextmanager

@@ -1,34 +1,24 @@
 """The whole product, running, and people with browsers in front of it."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 
 import pytest
 from playwright.sync_api import Browser
 
-from pipeline.embedded import PartFailed, Stack, StackInfo
+from pipeline.embedded import StackInfo
 from tests.e2e.browser import Visit, running_chromium
 from tests.e2e.people import Person
-from tests.stack import missing
+from tests.stack import running_product
 
 Visiting = Callable[..., Visit]
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackInfo]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("EARSHOT_", "AWS_"))}
     # Other web applications may show the bubbles.
-    clean["EARSHOT_CORS_ORIGINS"] = "*"
-    embedded = Stack(tmp_path_factory.mktemp("e2e"), port=0, model="micro", environment=clean)
-    try:
-        embedded.__enter__()
-    except PartFailed as error:
-        missing(f"the embedded stack: {error}")
-    try:
-        yield embedded.info
-    finally:
-        embedded.__exit__(None, None, None)
+    with running_product(tmp_path_factory.mktemp("e2e"), EARSHOT_CORS_ORIGINS="*") as info:
+        yield info
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,9 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline.embedded import PartFailed, Stack, StackInfo
+from pipeline.embedded import StackInfo
 from pipeline.tokens import sign
-from tests.stack import missing, wait_until
+from tests.stack import running_product, wait_until
 
 MESSAGES = int(os.environ.get("N", "10"))
 SEED = int(os.environ.get("SEED", "1"))
@@ -32,16 +32,8 @@ PATIENCE_S = 120
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[StackInfo]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("EARSHOT_", "AWS_"))}
-    embedded = Stack(tmp_path, port=0, model="micro", environment=clean)
-    try:
-        embedded.__enter__()
-    except PartFailed as error:
-        missing(f"the embedded stack: {error}")
-    try:
-        yield embedded.info
-    finally:
-        embedded.__exit__(None, None, None)
+    with running_product(tmp_path) as info:
+        yield info
 
 
 @pytest.fixture
