@@ -6,12 +6,11 @@ of words, phrases and words that a dictionary leaves out.
 
 import json
 import re
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, literal, text
+from sqlalchemy import Connection, Row, TextClause, delete, func, literal, text
 from sqlalchemy.dialects.postgresql import REGCONFIG, insert
 
 from storage.languages import CONFIGS, SIMPLE, config_of, fold
@@ -45,6 +44,18 @@ class Hit:
     words: list[tuple[int, int]]
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """tsqueries: `of_any` finds what any language finds and somewhat more, `by_config` says it of each exactly."""
+
+    of_any: str
+    by_config: dict[str, str]
+
+    @property
+    def differs(self) -> bool:
+        return len(set(self.by_config.values())) > 1
+
+
 def terms_of(query: str) -> list[Term]:
     """Words, and phrases in double quotes. Empty when there is no letter or digit in it."""
     found = [Term(phrase or word, bool(phrase)) for phrase, word in _TERM.findall(query)]
@@ -55,24 +66,43 @@ def find(
     connection: Connection, viewer: str, terms: Sequence[Term], *, thread_id: str | None, limit: int, before: str | None
 ) -> list[Hit]:
     """The newest messages that match all terms; `before` is the last message's id of the page before."""
-    by_query = _queries(connection, terms)
-    if not by_query:
+    asked = _asked(connection, terms)
+    if not asked.of_any:
         return []
     values: dict[str, Any] = {
         "viewer": viewer,
-        "any": " | ".join(f"({each})" for each in by_query),
-        "by_config": json.dumps({config: each for each, configs in by_query.items() for config in configs}),
+        "any": asked.of_any,
+        "by_config": json.dumps(asked.by_config),
         "thread_id": thread_id,
         "before": before,
         "limit": limit,
     }
     narrowing = (_IN_THREAD if thread_id is not None else "") + (_BEFORE if before is not None else "")
-    matching = _MATCHING + (_IN_ITS_LANGUAGE if len(by_query) > 1 else "")
-    rows = connection.execute(text(_AMONG_NEWEST.format(narrowing=narrowing, matching=matching)), values).all()
+    matching = _MATCHING + (_IN_ITS_LANGUAGE if asked.differs else "")
+    ways = [text(way.format(narrowing=narrowing, matching=matching)) for way in _WAYS]
+    rows = _rows(connection, values, *ways)
+    return [Hit(row.message_id, row.config, row.body, row.spoken, unpack(row.word_times or b"")) for row in rows]
+
+
+def _rows(
+    connection: Connection,
+    values: dict[str, Any],
+    among_newest: TextClause,
+    among_own: TextClause,
+    among_all: TextClause,
+) -> Sequence[Row[Any]]:
+    """Three ways to the same hits, for the planner can't tell common words from rare ones, nor whose they are."""
+    limit = values["limit"]
+    if connection.execute(_VISIBLE, values).scalar_one() <= _FEW:
+        return connection.execute(among_own, values).all()
+    rows = connection.execute(among_newest, {**values, "window": _NEWEST}).all()
+    if _ENOUGH <= len(rows) < limit:
+        # Some among the newest means enough not much further back, and many in all: they would be slow to put in order.
+        rows = connection.execute(among_newest, {**values, "window": _FURTHER_BACK}).all()
     if len(rows) < limit:
         # Few among the newest means few at all: cheap to look up, and to put in order.
-        rows = connection.execute(text(_AMONG_ALL.format(narrowing=narrowing, matching=matching)), values).all()
-    return [Hit(row.message_id, row.config, row.body, row.spoken, unpack(row.word_times or b"")) for row in rows]
+        rows = connection.execute(among_all, values).all()
+    return rows
 
 
 def inflected(connection: Connection, words: Sequence[tuple[str, str]], terms: Sequence[Term]) -> set[tuple[str, str]]:
@@ -113,29 +143,34 @@ def refresh(connection: Connection, message_id: str) -> None:
     connection.execute(entry.on_conflict_do_update(index_elements=["message_id"], set_=changed))
 
 
-def _queries(connection: Connection, terms: Sequence[Term]) -> dict[str, list[str]]:
-    """The different queries that the terms make, each with the configurations in which they make it."""
-    parts = [f"({_term_sql(number, term)})" for number, term in enumerate(terms)]
+def _asked(connection: Connection, terms: Sequence[Term]) -> _Asked:
+    """Each term in each language's form. A term that a dictionary leaves out, as it does "the", asks nothing of it."""
+    configs = [SIMPLE, *sorted(set(CONFIGS.values()))]
+    forms = ", ".join(f"CAST({_form_sql(number, term)} AS text)" for number, term in enumerate(terms))
     values = {f"t{number}": term.text for number, term in enumerate(terms)}
     values |= {f"f{number}": _folded_query(term) for number, term in enumerate(terms)}
     rows = connection.execute(
         text(
-            f"SELECT config, CAST({' && '.join(parts)} AS text) AS query"  # noqa: S608 - made of parameters' names
+            f"SELECT config, ARRAY[{forms}] AS forms"  # noqa: S608 - made of parameters' names
             " FROM unnest(CAST(:configs AS text[])) AS config"
         ),
-        {**values, "configs": [SIMPLE, *sorted(set(CONFIGS.values()))]},
-    )
-    found: dict[str, list[str]] = defaultdict(list)
-    for row in rows:
-        if row.query:
-            found[row.query].append(row.config)
-    return found
+        {**values, "configs": configs},
+    ).all()
+    by_config = {row.config: _all_of(row.forms) for row in rows}
+    by_term = [
+        " | ".join(dict.fromkeys(filter(None, forms))) for forms in zip(*(row.forms for row in rows), strict=True)
+    ]
+    return _Asked(_all_of(by_term), by_config)
 
 
-def _term_sql(number: int, term: Term) -> str:
+def _form_sql(number: int, term: Term) -> str:
     if term.is_phrase:
         return f"phraseto_tsquery('simple', :f{number})"
     return f"to_tsquery('simple', :f{number}) || plainto_tsquery(config::regconfig, :t{number})"
+
+
+def _all_of(forms: Sequence[str]) -> str:
+    return " & ".join(f"({form})" for form in forms if form)
 
 
 def _folded_query(term: Term) -> str:
@@ -146,12 +181,26 @@ def _folded_query(term: Term) -> str:
     return f"'{quoted}'" + (":*" if len(term.folded) > 1 else "")
 
 
-# Two ways to the same hits, for the planner can't tell common words from rare ones: going through the newest entries,
-# and by the index, which is asked once for all languages before each entry must match as its own language has it.
+# Entries to go through, at about a microsecond each, and how many hits make it worth while to go further back.
+_FEW, _NEWEST, _ENOUGH, _FURTHER_BACK = 5_000, 1_500, 3, 15_000
+_VISIBLE = text(
+    "SELECT coalesce(sum(t.last_seq - me.visible_after_seq), 0) FROM participants me"
+    " JOIN threads t ON t.id = me.thread_id WHERE me.user_id = :viewer"
+)
+# Through the newest entries of all; through the viewer's own, thread by thread; and by the index, which is asked once
+# for all languages before each entry must match as its own language has it.
 _AMONG_NEWEST = (
     "SELECT s.message_id, s.config, s.body, t.text AS spoken, t.word_times FROM"
-    " (SELECT * FROM search_entries s WHERE true{narrowing} ORDER BY s.message_id DESC LIMIT 1500) s"
+    " (SELECT * FROM search_entries s WHERE true{narrowing} ORDER BY s.message_id DESC LIMIT :window) s"
     " JOIN participants me ON me.thread_id = s.thread_id AND me.user_id = :viewer AND s.seq > me.visible_after_seq"
+    " LEFT JOIN voices v ON v.message_id = s.message_id LEFT JOIN transcripts t ON t.id = v.transcript_id"
+    " WHERE {matching} ORDER BY s.message_id DESC LIMIT :limit"
+)
+_AMONG_OWN = (
+    "SELECT s.message_id, s.config, s.body, t.text AS spoken, t.word_times FROM"
+    # Without the barrier of OFFSET 0 it would be tempted by the other indexes, which lead through everybody's.
+    " (SELECT s.* FROM participants me JOIN search_entries s ON s.thread_id = me.thread_id"
+    " AND s.seq > me.visible_after_seq WHERE me.user_id = :viewer{narrowing} OFFSET 0) s"
     " LEFT JOIN voices v ON v.message_id = s.message_id LEFT JOIN transcripts t ON t.id = v.transcript_id"
     " WHERE {matching} ORDER BY s.message_id DESC LIMIT :limit"
 )
@@ -165,6 +214,7 @@ _AMONG_ALL = (
     " LEFT JOIN voices v ON v.message_id = s.message_id LEFT JOIN transcripts t ON t.id = v.transcript_id"
     " ORDER BY s.message_id DESC"
 )
+_WAYS = (_AMONG_NEWEST, _AMONG_OWN, _AMONG_ALL)
 _MATCHING = "s.document @@ CAST(:any AS tsquery)"
 _IN_ITS_LANGUAGE = " AND s.document @@ CAST(CAST(:by_config AS jsonb) ->> s.config AS tsquery)"
 _IN_THREAD = " AND s.thread_id = :thread_id"

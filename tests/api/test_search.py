@@ -6,11 +6,20 @@ from typing import Any
 import pytest
 
 from api.excerpts import BEGIN, END
+from storage import search
 from tests.api.conftest import Person, Server, code_of
 from tests.api.ready import NOTHING_SAID, Workers
 from transcribe import Segment, Transcript, Word
 
 Speak = Callable[..., str]
+
+
+@pytest.fixture(autouse=True, params=["few", "many"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same answers whether the viewer's own messages are gone through or, as if there were many, everybody's."""
+    if request.param == "many":
+        for name, value in (("_FEW", -1), ("_NEWEST", 2), ("_ENOUGH", 1), ("_FURTHER_BACK", 3)):
+            monkeypatch.setattr(search, name, value)
 
 
 @pytest.fixture
