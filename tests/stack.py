@@ -22,7 +22,7 @@ from pipeline.embedded.process import Process
 from storage.settings import StorageSettings
 
 # Nothing that a test stores must survive a power cut.
-_HASTY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "200"}
+HASTY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "200"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def running_postgres(folder: Path) -> Iterator[Postgres]:
     log = folder / "postgres.log"
     with _or_skip("PostgreSQL"):
         postgres.create_cluster(folder / "postgres", server.password, log, os.environ, sync=False)
-        process = postgres.start(folder / "postgres", server.port, log, os.environ, _HASTY)
+        process = postgres.start(folder / "postgres", server.port, log, os.environ, HASTY)
     with _stopped_after(process, lambda: postgres.ready(server.port, server.password)):
         yield server
     shutil.rmtree(folder / "postgres", ignore_errors=True)

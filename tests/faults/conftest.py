@@ -1,0 +1,72 @@
+"""One running product for the fault suite, and what of the suite is run.
+
+`make test-faults N=100 SEED=7` runs all of it with that many messages for each kind of fault. Without N, inside the
+whole test suite, a selection by SEED runs with few messages and short outages; who names a file here gets all of it.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import astuple
+
+import pytest
+
+from tests.faults.checker import COLUMNS, Table
+from tests.faults.scale import FULL, SEED
+from tests.faults.world import World
+
+# Of the selection inside the whole suite, by the tests' own estimates.
+_BUDGET_S = 40
+_tables: dict[str, Table] = {}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "fault(seconds): how long this takes with few messages; None: only in full")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if FULL or any("faults" in argument for argument in config.args):
+        return
+    faults = [item for item in items if item.get_closest_marker("fault")]
+    random.Random(SEED).shuffle(faults)
+    left, dropped = _BUDGET_S, []
+    for item in faults:
+        seconds = item.get_closest_marker("fault").args[0]
+        if seconds is None or seconds > left:
+            dropped.append(item)
+        else:
+            left -= seconds
+    config.hook.pytest_deselected(items=dropped)
+    items[:] = [item for item in items if item not in dropped]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _tables:
+        terminalreporter.section("what was promised, and what is there")
+        terminalreporter.line(f"{'':56}" + "".join(f"{name:>12}" for name in COLUMNS))
+    for name, table in _tables.items():
+        terminalreporter.line(f"{name:56.56}" + "".join(f"{value:12}" for value in astuple(table)))
+
+
+@pytest.fixture(scope="session")
+def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with World(tmp_path_factory.mktemp("world")) as world:
+        yield world
+
+
+@pytest.fixture
+def world(shared_world: World) -> Iterator[World]:
+    """The running product, its network in order again afterwards."""
+    yield shared_world
+    shared_world.mend()
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Callable[[Table], Table]:
+    """Adds a row to the table at the end of the run."""
+
+    def add(table: Table) -> Table:
+        _tables[request.node.name] = table
+        return table
+
+    return add

@@ -1,0 +1,13 @@
+"""How much of the fault suite is run: all of it when N says with how many messages, otherwise little of it."""
+
+import os
+
+FULL = "N" in os.environ
+MESSAGES = int(os.environ.get("N", "6"))
+SEED = int(os.environ.get("SEED", "1"))
+OUTAGE_S = 30.0 if FULL else 4.0
+
+
+def share(parts: int) -> int:
+    """The messages of one of several faults of a kind."""
+    return max(3, MESSAGES // parts)

@@ -1,0 +1,50 @@
+"""Postgres dies, is away or hangs while people send: they are told to come back, and nothing is half-written."""
+
+import time
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from tests.faults.checker import Table, check, settle
+from tests.faults.load import Load
+from tests.faults.scale import OUTAGE_S, SEED, share
+from tests.faults.world import World
+
+
+def restart(world: World) -> None:
+    world.postgres.restart()
+
+
+def outage(world: World) -> None:
+    world.postgres.kill()
+    time.sleep(OUTAGE_S)
+    world.postgres.start()
+
+
+def hangs(world: World) -> None:
+    world.postgres.proxy.stall()
+    time.sleep(OUTAGE_S)
+
+
+@pytest.mark.fault(10)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("fault", [restart, outage, hangs])
+def test_messages_survive_whatever_the_database_does(
+    world: World, fault: Callable[[World], None], tell: Callable[[Table], Table]
+) -> None:
+    load = Load(world, share(3), over_s=OUTAGE_S, seed=SEED + 10)
+    time.sleep(0.5)
+    fault(world)
+    world.mend()
+    told = load.finish()
+    settle(world, told)
+    assert all(map(is_clear, told.problems))
+    tell(check(world, told)).assert_whole()
+
+
+def is_clear(problem: httpx.Response) -> bool:
+    """Says that it is not the sender's fault, and when to try again."""
+    if problem.status_code == 409:
+        return problem.json()["code"] in ("idempotency_conflict", "offset_conflict")
+    return problem.json()["code"] == "storage_unavailable" and int(problem.headers["Retry-After"]) > 0
