@@ -33,6 +33,8 @@ KINDS = {
     "voice_not_ready": Kind(409, "The voice message can't be played"),
     "transcript_not_ready": Kind(409, "There is no text yet"),
     "webhook_disabled": Kind(409, "The webhook is disabled"),
+    "run_is_over": Kind(409, "The run is not in a state for this"),
+    "not_revertible": Kind(409, "There is nothing to go back to"),
     "job_not_dead": Kind(409, "Only a job that was given up can be retried"),
     "upload_expired": Kind(410, "The upload has expired"),
     "url_expired": Kind(410, "The playback URL has expired"),

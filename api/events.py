@@ -34,10 +34,11 @@ async def follow(
 ) -> EventStream:
     """`message.created voice.ready voice.rejected voice.failed transcript.completed transcript.failed receipt.read
     receipt.played`: the message; `message.deleted`: its `id` and `thread_id`; `typing recording`: `thread_id` and
-    `user_id`. `reset`: the place to resume from is older than the log, read everything anew."""
+    `user_id`; `reprocess.progress`, for the scope admin: the run. `reset`: the place to resume from is older than the
+    log, read everything anew."""
     hub: Hub = request.app.state.hub
     await hub.start()
-    stream = Stream(user)
+    stream = Stream(user, is_operator=caller.is_admin)
     resumed = None if last_event_id is None else position_of(last_event_id.strip())
     extent = await run_in_threadpool(_extent, here)
     lost = last_event_id is not None and (resumed is None or not extent.trimmed <= resumed <= extent.last)
@@ -99,7 +100,7 @@ async def _missed(here: Services, stream: Stream) -> AsyncIterator[bytes]:
 
 def _next(here: Services, stream: Stream) -> list[tuple[int, bytes]]:
     with here.database.reading() as connection:
-        found = events.seen_by(connection, stream.user, stream.position)
+        found = events.seen_by(connection, stream.user, stream.position, is_operator=stream.is_operator)
         data = told(connection, here.renderer, found)
     return [
         (event.position, frame(event.type, content, event.position) if content is not None else b"")

@@ -37,6 +37,7 @@ class Piece:
     position: int | None
     content: bytes
     audience: Collection[str]
+    for_operators: bool = False
 
 
 class Hub:
@@ -99,16 +100,20 @@ class Hub:
 
     def _deliver(self, pieces: Collection[Piece], reached: int) -> None:
         for piece in pieces:
-            # Whichever are fewer: those who may see it or those who listen.
-            few, many = sorted((piece.audience, self._streams), key=len)
-            for user in [user for user in few if user in many]:
-                for stream in list(self._streams.get(user, ())):
-                    if not stream.push(piece.position, piece.content):
-                        log.info("a stream is cut: its client does not read")
-                        stream.cut()
+            for stream in self._listeners(piece):
+                if not stream.push(piece.position, piece.content):
+                    log.info("a stream is cut: its client does not read")
+                    stream.cut()
         for mine in self._streams.values():
             for stream in mine:
                 stream.reached(reached)
+
+    def _listeners(self, piece: Piece) -> list[Stream]:
+        if piece.for_operators:
+            return [stream for mine in self._streams.values() for stream in mine if stream.is_operator]
+        # Whichever are fewer: those who may see it or those who listen.
+        few, many = sorted((piece.audience, self._streams), key=len)
+        return [stream for user in few if user in many for stream in self._streams[user]]
 
 
 def _allow_many_files() -> None:
@@ -175,7 +180,7 @@ class Reader:
             found = events.between(connection, self._position, until)
             data = told(connection, self._renderer, [event for event, _ in found])
         return [
-            Piece(event.position, frame(event.type, content, event.position), audience)
+            Piece(event.position, frame(event.type, content, event.position), audience, event.run_id is not None)
             for (event, audience), content in zip(found, data, strict=True)
             if content is not None
         ]

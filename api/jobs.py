@@ -16,7 +16,7 @@ from storage import jobs
 from storage.ids import is_id
 
 router = APIRouter(prefix="/v1/jobs", tags=["operators"])
-State = Literal["queued", "running", "done", "dead", "cancelled"]
+State = Literal["queued", "held", "running", "done", "dead", "cancelled"]
 
 
 class JobView(BaseModel):
@@ -26,6 +26,7 @@ class JobView(BaseModel):
     state: State
     message_id: str
     transcript_id: str | None
+    run_id: str | None
     attempts: int
     requeues: int
     expiries: int

@@ -10,6 +10,8 @@ from api.errors import Problem
 from api.measurements import Requests
 
 MAX_JSON_BYTES = 1024 * 1024
+# A run may be given the ids of its messages.
+MAX_BYTES = {"/v1/reprocess": 4 * 1024 * 1024}
 # The calls whose body is a recording; they count for themselves.
 _STREAMED = re.compile(r".*/voice-messages|/v1/uploads(/[^/]*)?")
 
@@ -52,24 +54,24 @@ class BoundedBody:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or _STREAMED.fullmatch(scope["path"]):
             return await self._app(scope, receive, send)
-        claimed = Headers(scope=scope).get("content-length", "")
+        claimed, most = Headers(scope=scope).get("content-length", ""), MAX_BYTES.get(scope["path"], MAX_JSON_BYTES)
         received = 0
 
         async def bounded() -> Message:
             nonlocal received
-            if claimed.isdecimal() and (len(claimed) > 18 or int(claimed) > MAX_JSON_BYTES):
-                raise _too_large()
+            if claimed.isdecimal() and (len(claimed) > 18 or int(claimed) > most):
+                raise _too_large(most)
             message = await receive()
             received += len(message.get("body", b""))
-            if received > MAX_JSON_BYTES:
-                raise _too_large()
+            if received > most:
+                raise _too_large(most)
             return message
 
         await self._app(scope, bounded, send)
 
 
-def _too_large() -> Problem:
-    return Problem("too_large", f"a body may have at most {MAX_JSON_BYTES} bytes")
+def _too_large(most: int) -> Problem:
+    return Problem("too_large", f"a body may have at most {most} bytes")
 
 
 def _method(scope: Scope) -> str:

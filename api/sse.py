@@ -44,8 +44,9 @@ def position_of(text: str) -> int | None:
 class Stream:
     """What waits to be written to one client. Used by the event loop's thread only."""
 
-    def __init__(self, user: str) -> None:
+    def __init__(self, user: str, *, is_operator: bool = False) -> None:
         self.user = user
+        self.is_operator = is_operator
         # Everything up to here was sent, or happened before the client came.
         self.position = 0
         # Whether what happens now is kept for it: not yet while it catches up.

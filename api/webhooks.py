@@ -20,12 +20,14 @@ from storage.ids import is_id
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
+_OF_MESSAGES: list[EventType] = [each for each in TYPES if each != "reprocess.progress"]
+
 
 class NewWebhook(BaseModel):
-    """Without `events`, all of them."""
+    """Without `events`, all that tell of messages; `reprocess.progress`, every few seconds of a run, is to be named."""
 
     url: str = Field(min_length=1, max_length=2000)
-    events: list[EventType] = Field(default=list(TYPES), min_length=1, max_length=len(TYPES))
+    events: list[EventType] = Field(default=_OF_MESSAGES, min_length=1, max_length=len(TYPES))
 
 
 class WebhookChange(BaseModel):
@@ -54,8 +56,9 @@ class DeliveryView(BaseModel):
 
     id: str
     type: str
-    thread_id: str
+    thread_id: str | None
     message_id: str | None
+    run_id: str | None
     state: Literal["pending", "delivered", "failed", "skipped"]
     attempts: int
     next_attempt_at: Moment | None

@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,6 +13,9 @@ from pipeline.settings import Settings
 from storage.database import Database
 from storage.objects import ObjectStore
 from transcribe import Engine, load_engine, resolve_model
+
+# As many models as a worker keeps loaded beside its own.
+_OTHER_MODELS = 2
 
 
 @dataclass
@@ -25,14 +29,34 @@ class Context:
     leases: LeaseKeeper
     worker: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     stopping: threading.Event = field(default_factory=threading.Event)
+    _others: OrderedDict[str, Engine] = field(default_factory=OrderedDict)
 
     @cached_property
     def engine(self) -> Engine:
         """Loaded at first use. Raises ModelError, also for the demo model in production."""
-        settings = self.settings.transcribe
-        allow_micro = settings.allow_micro or self.settings.pipeline.deployment == "local"
-        resolve_model(settings.model, allow_micro=allow_micro)
-        return load_engine(settings)
+        resolve_model(self.settings.transcribe.model, allow_micro=self._may_use_micro)
+        return load_engine(self.settings.transcribe)
+
+    def engine_for(self, model: str | None) -> Engine:
+        """The one that the worker runs, or that of a model that a run or a person asks for: loaded at first use, and
+        kept until enough others were asked for. Raises ModelError."""
+        if model is None:
+            return self.engine
+        wanted = resolve_model(model, allow_micro=self._may_use_micro)
+        if wanted.path == resolve_model(self.settings.transcribe.model).path:
+            return self.engine
+        loaded = self._others.pop(model, None)
+        if loaded is None:
+            loaded = load_engine(self.settings.transcribe.model_copy(update={"model": model}))
+        self._others[model] = loaded
+        while len(self._others) > _OTHER_MODELS:
+            # Not closed: a batch that was interrupted for this one may be using it.
+            self._others.popitem(last=False)
+        return loaded
+
+    @property
+    def _may_use_micro(self) -> bool:
+        return self.settings.transcribe.allow_micro or self.settings.pipeline.deployment == "local"
 
     def close(self) -> None:
         self.leases.close()

@@ -5,8 +5,8 @@ import logging
 from sqlalchemy import Connection
 
 from pipeline.context import Context
-from storage import jobs, transcripts, voices
-from storage.errors import LeaseLost, StorageFull, StorageUnavailable
+from storage import jobs, run_items, transcripts, voices
+from storage.errors import AudioGone, LeaseLost, StorageFull, StorageUnavailable
 from storage.jobs import DeadJob, Job
 from transcode import JailError
 from transcribe import ModelError, TranscribeError
@@ -42,9 +42,11 @@ def hand_back(context: Context, job: Job) -> None:
         log.warning("%s not handed back: %s", job.id, error)
 
 
-def bury(connection: Connection, dead: DeadJob) -> None:
-    """Tells the message that its job was given up. The original is kept and the job can be revived."""
-    if dead.queue == "media":
+def bury(connection: Connection, dead: DeadJob, cause: str = "worker_died") -> None:
+    """Tells the message that its job was given up, or the run. The original is kept and the job can be revived."""
+    if dead.run_id is not None:
+        run_items.give_up(connection, dead.run_id, dead.message_id, cause)
+    elif dead.queue == "media":
         voices.fail(
             connection,
             dead.message_id,
@@ -66,8 +68,16 @@ def _requeue(context: Context, job: Job, error: Exception) -> None:
 
 
 def _blame(context: Context, job: Job, error: Exception) -> None:
-    # The engine says of a clip that it can't be done: asking again would give the same answer.
-    final = isinstance(error, TranscribeError)
+    # The engine says of a clip that it can't be done, or there is nothing to do it with: it is the same next time.
+    final = isinstance(error, (TranscribeError, AudioGone))
     with context.database.transaction() as connection:
         if jobs.blame(connection, job, reason=f"{type(error).__name__}: {error}"[:500], final=final):
-            bury(connection, DeadJob(job.id, job.queue, job.message_id, job.transcript_id))
+            dead = DeadJob(job.id, job.queue, job.message_id, job.transcript_id, job.run_id)
+            bury(connection, dead, _cause(error))
+
+
+def _cause(error: Exception) -> str:
+    """A short code, of which there are few, so that failures can be counted by it."""
+    if isinstance(error, TranscribeError):
+        return error.code
+    return "audio_gone" if isinstance(error, AudioGone) else type(error).__name__

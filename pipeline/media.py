@@ -5,9 +5,10 @@ import logging
 import tempfile
 from pathlib import Path
 
+from pipeline import reprocess_items
 from pipeline.context import Context
 from pipeline.publishing import Artifact, patiently, publish
-from storage import voices
+from storage import run_items, voices
 from storage.jobs import Job
 from storage.keys import object_key
 from storage.messages import StoredRendition
@@ -19,9 +20,11 @@ SPEECH_TYPE = "audio/flac"
 
 
 def process(context: Context, job: Job) -> None:
-    """Ends with the voice ready or rejected; raises LeaseLost, storage's errors, or whatever kept it from either."""
+    """Ends with the voice ready or rejected, for a run with its item done; raises LeaseLost, storage's errors, or
+    whatever kept it from that."""
     with context.database.transaction() as connection:
-        work = voices.start(connection, job.message_id)
+        is_new = job.run_id is None
+        work = voices.start(connection, job.message_id) if is_new else run_items.start_media(connection, job)
     if work is None:
         return
     with tempfile.TemporaryDirectory(prefix="earshot-media-") as folder:
@@ -31,7 +34,8 @@ def process(context: Context, job: Job) -> None:
             _reject(context, job, work, refusal)
         else:
             _publish(context, job, work, media)
-            context.ringer.ring("speech")
+            if is_new:
+                context.ringer.ring("speech")
 
 
 def _transcode(context: Context, work: MediaWork, folder: Path) -> Media:
@@ -44,6 +48,9 @@ def _transcode(context: Context, work: MediaWork, folder: Path) -> Media:
 
 def _reject(context: Context, job: Job, work: MediaWork, refusal: Rejected) -> None:
     def commit() -> None:
+        if job.run_id is not None:
+            # What was taken once is not to be lost to a stricter rule.
+            return reprocess_items.refuse(context, job, refusal.code)
         with context.database.transaction() as connection:
             voices.reject(connection, job, work, code=refusal.code, message=refusal.message)
 
@@ -52,8 +59,7 @@ def _reject(context: Context, job: Job, work: MediaWork, refusal: Rejected) -> N
 
 
 def _publish(context: Context, job: Job, work: MediaWork, media: Media) -> None:
-    artifacts = _artifacts(context.settings.storage.s3_prefix, work.message_id, media)
-    *renditions, speech = artifacts
+    *renditions, speech = _artifacts(context.settings.storage.s3_prefix, work.message_id, media)
     result = MediaResult(
         duration_ms=media.duration_ms,
         loudness_lufs=media.loudness_lufs,
@@ -67,10 +73,14 @@ def _publish(context: Context, job: Job, work: MediaWork, media: Media) -> None:
     )
 
     def commit() -> None:
+        if job.run_id is not None:
+            return reprocess_items.finish_media(context, job, result)
         with context.database.transaction() as connection:
             voices.finish(connection, job, work, result)
 
-    publish(context, work.message_id, artifacts, commit)
+    # A run leaves the speech audio as it is: its text was made of it.
+    stored = [*renditions, speech] if job.run_id is None else renditions
+    publish(context, work.message_id, stored, commit)
     log.info("%s ready: %d ms", work.message_id, media.duration_ms)
 
 

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 
-from pipeline import failures, letting_go, tending
+from pipeline import failures, letting_go, reprocess_walker, tending
 from pipeline.context import Context, assemble
 from pipeline.courier import make_courier
 from storage import events, idempotency, intents, jobs, references, usage, webhooks
@@ -44,7 +44,16 @@ class Reaper:
 
     def tick(self) -> None:
         """One round; each step by itself, so that an outage of S3 does not keep jobs from being taken back."""
-        steps = (self.take_back, self.ring, self.erase, self.sweep_intents, self.tend_uploads, self.let_go, self.forget)
+        steps = (
+            self.take_back,
+            self.reprocess,
+            self.ring,
+            self.erase,
+            self.sweep_intents,
+            self.tend_uploads,
+            self.let_go,
+            self.forget,
+        )
         for step in steps:
             try:
                 step()
@@ -66,6 +75,9 @@ class Reaper:
                 failures.bury(connection, job)
         if again or dead:
             log.warning("leases expired: %d jobs queued again, %d dead", again, len(dead))
+
+    def reprocess(self) -> None:
+        reprocess_walker.walk(self._context)
 
     def ring(self) -> None:
         with self._context.database.transaction() as connection:

@@ -4,19 +4,21 @@ import hashlib
 import logging
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline import reprocess_items
 from pipeline.context import Context
 from pipeline.publishing import Artifact, publish
-from storage import threads, transcripts
-from storage.errors import ObjectMissing
+from storage import run_items, threads, transcripts
+from storage.errors import AudioGone
 from storage.jobs import Job
 from storage.keys import object_key
 from storage.transcripts import SpeechResult, SpeechWork
 from transcode import make_speech
-from transcribe import Clip, Transcript, load_clip
+from transcribe import Clip, Engine, ModelError, Transcript, load_clip
 from transcribe.protocol import nothing
 
 log = logging.getLogger(__name__)
@@ -46,18 +48,37 @@ def process(
                 prepared.append(Prepared(job, work, _clip(context, work)))
         except Exception as error:
             failed(job, error)
-    for item, outcome in zip(prepared, _transcribe(context, prepared, between), strict=True):
+    for model, group in _by_model(prepared).items():
+        try:
+            engine = context.engine_for(model)
+        except ModelError as error:
+            for item in group:
+                failed(item.job, error)
+        else:
+            _transcribe_group(context, engine, group, failed, between)
+
+
+def _transcribe_group(
+    context: Context,
+    engine: Engine,
+    group: Sequence[Prepared],
+    failed: Callable[[Job, Exception], None],
+    between: Callable[[], None],
+) -> None:
+    for item, outcome in zip(group, _transcribe(engine, group, between), strict=True):
         try:
             if isinstance(outcome, Exception):
                 raise outcome
-            _publish(context, item, outcome)
+            _publish(context, engine, item, outcome)
         except Exception as error:
             failed(item.job, error)
 
 
 def _start(context: Context, job: Job) -> SpeechWork | None:
-    assert job.transcript_id is not None
     with context.database.transaction() as connection:
+        if job.run_id is not None:
+            return run_items.start_speech(connection, job)
+        assert job.transcript_id is not None
         return transcripts.start(connection, job.transcript_id)
 
 
@@ -69,7 +90,7 @@ def _clip(context: Context, work: SpeechWork) -> Clip:
             context.store.download(work.speech_key, path)
         else:
             if work.original_key is None:
-                raise ObjectMissing("neither the speech audio nor the original was kept")
+                raise AudioGone("neither the speech audio nor the original was kept")
             context.store.download(work.original_key, folder / "original")
             path = make_speech(folder / "original", folder, context.settings.transcode)
         return load_clip(path, language=work.language, prior=_prior(context, work), prompt=_names(context, work))
@@ -91,22 +112,27 @@ def _names(context: Context, work: SpeechWork) -> str | None:
         return ", ".join(threads.members(connection, work.thread_id))
 
 
+def _by_model(prepared: Sequence[Prepared]) -> Mapping[str | None, Sequence[Prepared]]:
+    groups = defaultdict(list)
+    for item in prepared:
+        groups[item.work.model].append(item)
+    return groups
+
+
 def _transcribe(
-    context: Context, prepared: Sequence[Prepared], between: Callable[[], None]
+    engine: Engine, prepared: Sequence[Prepared], between: Callable[[], None]
 ) -> Sequence[Transcript | Exception]:
-    if not prepared:
-        return []
     try:
-        return context.engine.transcribe([item.clip for item in prepared], between)
+        return engine.transcribe([item.clip for item in prepared], between)
     except Exception as error:
         if len(prepared) == 1:
             return [error]
         # The engine fails as a whole: find out whose fault it is by asking for each alone.
         log.exception("a group of %d failed; trying them one by one", len(prepared))
-        return [_transcribe(context, [item], between)[0] for item in prepared]
+        return [_transcribe(engine, [item], between)[0] for item in prepared]
 
 
-def _publish(context: Context, item: Prepared, transcript: Transcript) -> None:
+def _publish(context: Context, engine: Engine, item: Prepared, transcript: Transcript) -> None:
     body = transcript.to_json().encode()
     sha256 = hashlib.sha256(body).hexdigest()
     prefix = context.settings.storage.s3_prefix
@@ -120,9 +146,12 @@ def _publish(context: Context, item: Prepared, transcript: Transcript) -> None:
         model=transcript.model,
         object_key=key,
         word_times=word_times(transcript),
+        model_version=engine.version,
     )
 
     def commit() -> None:
+        if item.job.run_id is not None:
+            return reprocess_items.finish_speech(context, item.job, item.work, result)
         with context.database.transaction() as connection:
             transcripts.finish(
                 connection, item.job, item.work, result, keep_speech=context.settings.pipeline.keep_speech_audio

@@ -13,5 +13,9 @@ class ObjectMissing(Exception):
     """No object has this key."""
 
 
+class AudioGone(ObjectMissing):
+    """Nothing is left of a recording that it could be made of again: its retention has ended."""
+
+
 class LeaseLost(Exception):
     """The job is no longer this worker's (re-claimed, cancelled, message deleted): its work must be thrown away."""

@@ -36,13 +36,14 @@ _TRIM_STRIDE = 5000
 
 @dataclass(frozen=True)
 class LoggedEvent:
-    """`user_id` is whose receipt it is."""
+    """`user_id` is whose receipt it is. That of a run, for operators, has no thread."""
 
     position: int
     type: str
-    thread_id: str
+    thread_id: str | None
     message_id: str | None
     user_id: str | None
+    run_id: str | None
     created_at: datetime
 
 
@@ -77,6 +78,12 @@ def add_all(connection: Connection, event_type: str, owners: Mapping[str, str]) 
     ]
     connection.execute(insert(events).values(rows))
     connection.execute(select(func.pg_notify(CHANNEL, "")))
+
+
+def add_progress(connection: Connection, run_id: str) -> None:
+    connection.execute(
+        insert(events).values(type="reprocess.progress", run_id=run_id).returning(func.pg_notify(CHANNEL, ""))
+    )
 
 
 def arrange(connection: Connection) -> Extent:
@@ -120,16 +127,22 @@ def of_types(connection: Connection, types: Sequence[str], after: int, until: in
     return [LoggedEvent(*row) for row in rows]
 
 
-def seen_by(connection: Connection, viewer: str, after: int, *, limit: int = STRIDE) -> list[LoggedEvent]:
-    """The next events of the viewer's threads."""
+def seen_by(
+    connection: Connection, viewer: str, after: int, *, is_operator: bool = False, limit: int = STRIDE
+) -> list[LoggedEvent]:
+    """The next events of the viewer's threads, and an operator's of runs."""
     rows = connection.execute(
         select(*_EVENT)
         .select_from(_LOG.join(participants, participants.c.thread_id == events.c.thread_id))
         .where(participants.c.user_id == viewer, events.c.position > after, _visible, _told)
         .order_by(events.c.position)
         .limit(limit)
-    )
-    return [LoggedEvent(*row) for row in rows]
+    ).all()
+    found = [LoggedEvent(*row) for row in rows]
+    if is_operator:
+        of_runs = select(*_EVENT).where(events.c.position > after, events.c.run_id.is_not(None))
+        found += [LoggedEvent(*row) for row in connection.execute(of_runs.order_by(events.c.position).limit(limit))]
+    return sorted(found, key=lambda event: event.position)[:limit]
 
 
 def trim(connection: Connection, *, kept: timedelta = KEPT) -> int:
@@ -158,6 +171,7 @@ _EVENT: tuple[Any, ...] = (
     events.c.thread_id,
     events.c.message_id,
     events.c.user_id,
+    events.c.run_id,
     events.c.created_at,
 )
 _LOG = events.outerjoin(messages, messages.c.id == events.c.message_id)

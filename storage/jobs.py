@@ -36,6 +36,8 @@ class Job:
     lane: int
     message_id: str
     transcript_id: str | None
+    # Of the run that made it; None for what a person waits for.
+    run_id: str | None
     token: int
     attempts: int
     requeues: int
@@ -44,12 +46,13 @@ class Job:
 
 @dataclass(frozen=True)
 class DeadJob:
-    """A job given up; its message's voice or transcript is to be marked as failed."""
+    """A job given up; its message's voice or transcript, or its run, is to be told."""
 
     id: str
     queue: Queue
     message_id: str
     transcript_id: str | None
+    run_id: str | None
 
 
 def add(
@@ -102,6 +105,7 @@ def claim(
             token=jobs.c.token + 1,
             lease_until=_from_now(lease_s),
             worker=worker,
+            started_at=func.now(),
             updated_at=NOW,
         )
         .returning(*_JOB_COLUMNS)
@@ -203,9 +207,9 @@ def _bury(connection: Connection, ids: Sequence[str]) -> list[DeadJob]:
             reason=f"its lease expired {MAX_FAILURES} times while it ran alone",
             updated_at=NOW,
         )
-        .returning(jobs.c.id, jobs.c.queue, jobs.c.message_id, jobs.c.transcript_id)
+        .returning(*_DEAD_JOB)
     )
-    return [DeadJob(row.id, row.queue, row.message_id, row.transcript_id) for row in rows]
+    return [DeadJob(*row) for row in rows]
 
 
 def due_queues(connection: Connection) -> list[Queue]:
@@ -225,7 +229,7 @@ def cancel_for_messages(connection: Connection, message_ids: Sequence[str]) -> N
     """Takes every open job of the messages away from whoever holds it; the messages must be locked already."""
     connection.execute(
         update(jobs)
-        .where(jobs.c.message_id.in_(message_ids), jobs.c.state.in_(("queued", "running", "dead")))
+        .where(jobs.c.message_id.in_(message_ids), jobs.c.state.in_(("queued", "running", "held", "dead")))
         .values(state="cancelled", token=jobs.c.token + 1, lease_until=None, updated_at=NOW)
     )
 
@@ -239,9 +243,9 @@ def revive(connection: Connection, ids: Sequence[str] | None) -> list[DeadJob]:
         update(jobs)
         .where(chosen)
         .values(state="queued", run_after=NOW, attempts=0, expiries=0, requeues=0, updated_at=NOW)
-        .returning(jobs.c.id, jobs.c.queue, jobs.c.message_id, jobs.c.transcript_id)
+        .returning(*_DEAD_JOB)
     )
-    return [DeadJob(row.id, row.queue, row.message_id, row.transcript_id) for row in rows]
+    return [DeadJob(*row) for row in rows]
 
 
 def page(connection: Connection, *, state: str | None, limit: int, after: str | None) -> list[dict[str, Any]]:
@@ -281,12 +285,14 @@ def counts(connection: Connection) -> list[tuple[str, str, int, int]]:
     return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
+_DEAD_JOB = (jobs.c.id, jobs.c.queue, jobs.c.message_id, jobs.c.transcript_id, jobs.c.run_id)
 _JOB_COLUMNS = (
     jobs.c.id,
     jobs.c.queue,
     jobs.c.lane,
     jobs.c.message_id,
     jobs.c.transcript_id,
+    jobs.c.run_id,
     jobs.c.token,
     jobs.c.attempts,
     jobs.c.requeues,

@@ -75,7 +75,7 @@ messages = Table(
     _moment("created_at", nullable=False, server_default=NOW),
     _moment("deleted_at"),
     UniqueConstraint("thread_id", "seq"),
-    Index("messages_sender_id_idx", "sender_id"),
+    Index("messages_sender_id_idx", "sender_id", "id"),
 )
 
 voices = Table(
@@ -110,6 +110,7 @@ transcripts = Table(
     Column("version", Integer, nullable=False),
     Column("state", Text, nullable=False),
     Column("requested_language", Text),
+    Column("requested_model", Text),
     Column("language", Text),
     Column("language_probability", Double),
     Column("confidence", Double),
@@ -117,6 +118,8 @@ transcripts = Table(
     # Where each word begins in `text` and in the recording: see storage/word_times.py.
     Column("word_times", LargeBinary),
     Column("model", Text),
+    # Which weights of that name: see transcribe.models.
+    Column("model_version", Text),
     Column("object_key", Text),
     Column("error_code", Text),
     Column("error_message", Text),
@@ -160,6 +163,8 @@ jobs = Table(
     Column("state", Text, nullable=False),
     Column("message_id", Text, ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
     Column("transcript_id", Text),
+    # Of the run that made it; none for what a person waits for.
+    Column("run_id", Text),
     Column("token", BigInteger, nullable=False, server_default=text("0")),
     _moment("lease_until"),
     _moment("run_after", nullable=False, server_default=NOW),
@@ -169,6 +174,8 @@ jobs = Table(
     Column("alone", Boolean, nullable=False, server_default=text("false")),
     Column("reason", Text),
     Column("worker", Text),
+    # When it was claimed last; jobs of one claim have the same.
+    _moment("started_at"),
     _moment("created_at", nullable=False, server_default=NOW),
     _moment("updated_at", nullable=False, server_default=NOW),
     # Claiming reads the head of this index however long the queue is.
@@ -176,6 +183,92 @@ jobs = Table(
     Index("jobs_lease_idx", "lease_until", postgresql_where=text("state = 'running'")),
     Index("jobs_state_idx", "state", "id", postgresql_where=text("state <> 'done'")),
     Index("jobs_message_id_idx", "message_id"),
+    Index(
+        "jobs_run_id_idx",
+        "run_id",
+        postgresql_where=text("run_id IS NOT NULL AND state IN ('queued', 'running', 'held')"),
+    ),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    # Of filter and target: two runs of the same are never active together.
+    Column("fingerprint", Text, nullable=False),
+    Column("filter", JSONB, nullable=False),
+    # None: whichever model the workers run.
+    Column("model", Text),
+    Column("language", Text),
+    Column("policy", Text, nullable=False),
+    Column("rate_limit", Double),
+    Column("at_most", BigInteger),
+    Column("state", Text, nullable=False),
+    # The last message that there was when the run began.
+    Column("until", Text, nullable=False),
+    # Everything up to here is queued; moved in the transaction that queues.
+    Column("cursor", Text),
+    Column("walked", Boolean, nullable=False, server_default=text("false")),
+    Column("total", BigInteger, nullable=False),
+    Column("total_exact", Boolean, nullable=False),
+    Column("audio_ms", BigInteger, nullable=False),
+    Column("queued", BigInteger, nullable=False, server_default=text("0")),
+    # What the rate limit has granted and was not used yet.
+    Column("credit", Double, nullable=False, server_default=text("0")),
+    _moment("credited_at", nullable=False, server_default=NOW),
+    Column("measured_done", BigInteger, nullable=False, server_default=text("0")),
+    _moment("measured_at", nullable=False, server_default=NOW),
+    # Messages a second, lately.
+    Column("rate", Double, nullable=False, server_default=text("0")),
+    _moment("told_at", nullable=False, server_default=NOW),
+    Column("reverted", BigInteger, nullable=False, server_default=text("0")),
+    Column("created_by", Text, nullable=False),
+    _moment("created_at", nullable=False, server_default=NOW),
+    _moment("finished_at"),
+    Index("runs_active_idx", "fingerprint", unique=True, postgresql_where=text("state IN ('running', 'paused')")),
+    Index("runs_moving_idx", "id", postgresql_where=text("state IN ('running', 'paused', 'reverting')")),
+)
+
+# The messages of a run that was given ids.
+run_ids = Table(
+    "run_ids",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("message_id", Text, primary_key=True),
+)
+
+run_items = Table(
+    "run_items",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("message_id", Text, primary_key=True),
+    # The version that was active when the message was queued, and the one that the run made.
+    Column("previous_id", Text),
+    Column("transcript_id", Text),
+    Column("outcome", Text),
+    Column("reason", Text),
+    # How many words are different.
+    Column("words", Integer),
+    Index(
+        "run_items_trouble_idx",
+        "run_id",
+        "outcome",
+        "message_id",
+        postgresql_where=text("outcome IN ('refused', 'failed', 'left_alone')"),
+    ),
+)
+
+# Sums of the items. Several rows for each sum, so that workers who count at the same time don't wait for each other.
+run_tallies = Table(
+    "run_tallies",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("outcome", Text, primary_key=True),
+    Column("reason", Text, primary_key=True),
+    Column("shard", SmallInteger, primary_key=True),
+    Column("messages", BigInteger, nullable=False),
+    Column("words", BigInteger, nullable=False),
 )
 
 events = Table(
@@ -185,12 +278,14 @@ events = Table(
     # Given after the commit, under the lock of `event_log`: ids don't follow commit order, positions do.
     Column("position", BigInteger, unique=True),
     Column("type", Text, nullable=False),
-    Column("thread_id", Text, nullable=False),
+    Column("thread_id", Text),
     Column("message_id", Text),
     Column("user_id", Text),
+    Column("run_id", Text),
     _moment("created_at", nullable=False, server_default=NOW),
     Index("events_unordered_idx", "id", postgresql_where=text("position IS NULL")),
     Index("events_thread_id_position_idx", "thread_id", "position"),
+    Index("events_run_idx", "position", postgresql_where=text("run_id IS NOT NULL")),
 )
 
 event_log = Table(
@@ -225,9 +320,10 @@ deliveries = Table(
     Column("webhook_id", Text, ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False),
     Column("position", BigInteger, nullable=False),
     Column("type", Text, nullable=False),
-    Column("thread_id", Text, nullable=False),
+    Column("thread_id", Text),
     Column("message_id", Text),
     Column("user_id", Text),
+    Column("run_id", Text),
     _moment("happened_at", nullable=False),
     Column("state", Text, nullable=False, server_default=text("'pending'")),
     Column("attempts", Integer, nullable=False, server_default=text("0")),

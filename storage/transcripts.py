@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 
@@ -21,6 +22,8 @@ class SpeechWork:
     speech_key: str | None
     original_key: str | None
     language: str | None
+    # None: the one that the worker runs.
+    model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class SpeechResult:
     object_key: str
     # (place in the text, start in the recording) of each word
     word_times: Sequence[tuple[int, int]] = ()
+    # Which weights of that name.
+    model_version: str | None = None
 
 
 def start(connection: Connection, transcript_id: str) -> SpeechWork | None:
@@ -55,6 +60,7 @@ def start(connection: Connection, transcript_id: str) -> SpeechWork | None:
             voices.c.speech_key,
             voices.c.original_key,
             transcripts.c.requested_language,
+            transcripts.c.requested_model,
         )
     ).first()
     return None if row is None else SpeechWork(*row)
@@ -80,21 +86,7 @@ def finish(
 ) -> None:
     """Raises LeaseLost. A version that says nothing never takes the place of one that says something."""
     jobs.finish(connection, job)
-    connection.execute(
-        update(transcripts)
-        .where(transcripts.c.id == work.transcript_id)
-        .values(
-            state=result.state,
-            language=result.language,
-            language_probability=result.language_probability,
-            confidence=result.confidence,
-            text=result.text,
-            word_times=word_times.pack(result.word_times),
-            model=result.model,
-            object_key=result.object_key,
-            finished_at=NOW,
-        )
-    )
+    connection.execute(update(transcripts).where(transcripts.c.id == work.transcript_id).values(_result(result)))
     intents.settle(connection, [result.object_key])
     _adopt(connection, work, result)
     search.refresh(connection, work.message_id)
@@ -168,22 +160,40 @@ def _change_voice(connection: Connection, message_id: str, thread_id: str, **val
         events.add(connection, "transcript.completed", thread_id=thread_id, message_id=message_id)
 
 
-def add_version(connection: Connection, message_id: str, *, language: str | None) -> str:
-    """A further version, still to be made; the voice's row is locked so that numbers don't collide."""
+def add_version(connection: Connection, message_id: str, *, language: str | None, model: str | None = None) -> str:
+    """A further version, still to be made."""
+    transcript_id = new_id("tra")
+    wanted = {"requested_language": language, "requested_model": model}
+    _add(connection, message_id, id=transcript_id, state="pending", **wanted)
+    return transcript_id
+
+
+def add_finished(connection: Connection, work: SpeechWork, result: SpeechResult) -> None:
+    """A further version that nobody was told of before it was made."""
+    _add(connection, work.message_id, id=work.transcript_id, requested_language=work.language, **_result(result))
+
+
+def _add(connection: Connection, message_id: str, **values: Any) -> None:
+    """The voice's row is locked so that numbers don't collide."""
     connection.execute(select(voices.c.message_id).where(voices.c.message_id == message_id).with_for_update())
     latest = select(func.max(transcripts.c.version)).where(transcripts.c.message_id == message_id)
-    version = (connection.execute(latest).scalar() or 0) + 1
-    transcript_id = new_id("tra")
-    connection.execute(
-        transcripts.insert().values(
-            id=transcript_id,
-            message_id=message_id,
-            version=version,
-            state="pending",
-            requested_language=language,
-        )
-    )
-    return transcript_id
+    version = func.coalesce(latest.scalar_subquery(), 0) + 1
+    connection.execute(transcripts.insert().values(message_id=message_id, version=version, **values))
+
+
+def _result(result: SpeechResult) -> dict[str, Any]:
+    return {
+        "state": result.state,
+        "language": result.language,
+        "language_probability": result.language_probability,
+        "confidence": result.confidence,
+        "text": result.text,
+        "word_times": word_times.pack(result.word_times),
+        "model": result.model,
+        "model_version": result.model_version,
+        "object_key": result.object_key,
+        "finished_at": NOW,
+    }
 
 
 _STORED = tuple(transcripts.c[field.name] for field in fields(StoredTranscript))

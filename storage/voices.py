@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from sqlalchemy import Connection, select, update
 
 from storage import events, intents, jobs
-from storage.errors import ObjectMissing
+from storage.errors import AudioGone
 from storage.messages import StoredRendition
 from storage.tables import messages, voices
 
@@ -33,16 +34,21 @@ class MediaResult:
 
 
 def start(connection: Connection, message_id: str) -> MediaWork | None:
-    """Marks the voice as being processed; None when the message is gone. Raises ObjectMissing without an original."""
+    """Marks the voice as being processed; None when the message is gone. Raises AudioGone without an original."""
     row = connection.execute(
         update(voices)
         .where(voices.c.message_id == message_id, messages.c.id == voices.c.message_id)
         .values(state="processing")
         .returning(messages.c.thread_id, voices.c.original_key, voices.c.original_size, voices.c.transcript_id)
     ).first()
-    if row is not None and row.original_key is None:
-        raise ObjectMissing("the original was not kept")
-    return None if row is None else MediaWork(message_id, *row)
+    return None if row is None else media_work(message_id, row)
+
+
+def media_work(message_id: str, row: Any) -> MediaWork:
+    """Raises AudioGone without an original."""
+    if row.original_key is None:
+        raise AudioGone("the original was not kept")
+    return MediaWork(message_id, *row)
 
 
 def finish(connection: Connection, job: jobs.Job, work: MediaWork, result: MediaResult) -> None:

@@ -234,12 +234,13 @@ def _row(webhook_id: str, event: LoggedEvent) -> dict[str, Any]:
         "thread_id": event.thread_id,
         "message_id": event.message_id,
         "user_id": event.user_id,
+        "run_id": event.run_id,
         "happened_at": event.created_at,
     }
 
 
 def _delivery(row: Any) -> Delivery:
-    event = LoggedEvent(row.position, row.type, row.thread_id, row.message_id, row.user_id, row.happened_at)
+    event = LoggedEvent(row.position, row.type, row.thread_id, row.message_id, row.user_id, row.run_id, row.happened_at)
     return Delivery(row.id, row.webhook_id, event, row.attempts)
 
 

@@ -29,6 +29,7 @@ class FittedEngine:
     """Batches short recordings with no more encoder context than each length needs."""
 
     model: str
+    version: str
     reader: Reader
     context: Context
     device: Device

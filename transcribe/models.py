@@ -1,3 +1,4 @@
+import hashlib
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,14 @@ class ResolvedModel:
     @property
     def demo(self) -> bool:
         return self.path == MICRO_PATH
+
+    @property
+    def version(self) -> str:
+        """Which weights: the hub's commit, or the beginning of their SHA-256."""
+        if self.path.parent.name == "snapshots":
+            return self.path.name[:12]
+        with (self.path / "model.bin").open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:12]
 
     def __str__(self) -> str:
         return f"{self.name} at {self.path}"

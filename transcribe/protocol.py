@@ -21,6 +21,8 @@ class Engine(Protocol):
     """
 
     model: str
+    # Which weights of that name.
+    version: str
 
     def transcribe(self, clips: Sequence[Clip], between: Callable[[], None] = nothing) -> list[Outcome]: ...
 

@@ -16,7 +16,7 @@ from storage.jobs import Job, Lane
 from storage.messages import Message
 from tests.pipeline.conftest import Upload, sql
 from tests.pipeline.faults import unreachable
-from transcribe import Transcript
+from transcribe import Engine, Transcript
 
 Read = Callable[[str], Message]
 Objects = Callable[[str], set[str]]
@@ -209,9 +209,9 @@ def test_a_live_message_overtakes_a_batch_that_is_being_transcribed(
     finished: list[str] = []
     real = speech._publish
 
-    def note(context: Context, item: speech.Prepared, transcript: Transcript) -> None:
+    def note(context: Context, engine: Engine, item: speech.Prepared, transcript: Transcript) -> None:
         finished.append(item.work.message_id)
-        real(context, item, transcript)
+        real(context, engine, item, transcript)
 
     def arrive(item: str = "late.ogg") -> None:
         if not live:
