@@ -1,13 +1,44 @@
-"""What is not HTTP never reaches the app; its refusal is a problem like any other."""
+"""HTTP as uvicorn speaks it, and what it leaves to us: a problem for what is no HTTP, an end to idle connections."""
+
+import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.errors import Problem, problem_response
 
+# How long a connection may go without a whole request head. Whoever still sends a body that was answered already
+# (too large, idle for too long) has as long to stop: closed at once, he might not read the answer.
+PATIENCE_S = 30.0
+
 
 class ProblemProtocol(HttpToolsProtocol):
+    _ending: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._end_later()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._go_on()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._go_on()
+        elif self._ending is None:
+            self._end_later()
+
     def send_400_response(self, msg: str) -> None:
         answer = problem_response(Problem("invalid_request", "this is not a valid HTTP request", status=400))
         lines = [b"HTTP/1.1 400 Bad Request", *(b": ".join(header) for header in answer.raw_headers)]
         self.transport.write(b"\r\n".join([*lines, b"connection: close", b"", bytes(answer.body)]))
         self.transport.close()
+
+    def _end_later(self) -> None:
+        self._ending = self.loop.call_later(PATIENCE_S, self.transport.close)
+
+    def _go_on(self) -> None:
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = None
