@@ -179,13 +179,18 @@ class Reader:
 
     def _wants_words(self, row: Row, reading: Reading) -> bool:
         """For their times, or to see where a text ends that is short for so much speech."""
+        if not reading.tokens or self._empty(row, reading):
+            return False
         sparse = len(reading.tokens) < self.policy.sparse_tokens_per_second * row.voiced_s
-        return bool(reading.tokens) and (self.word_timestamps or (self.policy.read_on and sparse))
+        return self.word_timestamps or (self.policy.read_on and sparse)
 
-    def _result(self, row: Row, language: Language, reading: Reading, timed: list[Any]) -> RowResult:
+    def _empty(self, row: Row, reading: Reading) -> bool:
         # After every retry still no end of text: a loop, not words.
         endless = reading.capped and reading.looped(self.policy)
-        text = "" if endless or self._worthless(row, reading) else reading.text
+        return endless or self._worthless(row, reading)
+
+    def _result(self, row: Row, language: Language, reading: Reading, timed: list[Any]) -> RowResult:
+        text = "" if self._empty(row, reading) else reading.text
         words = placed(timed, row.start_s, row.end_s, row.voiced) if text else []
         rest = row.rest(words[-1].end, language.code) if words and self.policy.read_on else None
         end_s = rest.start_s if rest else row.end_s
