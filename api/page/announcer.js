@@ -2,16 +2,19 @@
 
 import { player } from "./player.js";
 
+const AGAIN_MS = 500;
 const place = document.getElementById("announcer");
-const waiting = [];
+let waiting = [];
 
-export function announce(sentence) {
-  waiting.push(sentence);
-  speak();
+/** `isTrue` is asked when it could be said at last: what has passed by then is not. */
+export function announce(sentence, isTrue = () => true) {
+  waiting.push({ sentence, isTrue });
+  if (waiting.length === 1) speak();
 }
 
 function speak() {
-  if (!waiting.length) return;
-  if (player.playing) setTimeout(speak, 500);
-  else place.textContent = waiting.splice(0).join(" ");
+  if (player.playing) return void setTimeout(speak, AGAIN_MS);
+  const sentences = waiting.filter(({ isTrue }) => isTrue()).map(({ sentence }) => sentence);
+  waiting = [];
+  if (sentences.length) place.textContent = sentences.join(" ");
 }

@@ -2,54 +2,58 @@
 
 import { h, icon, say } from "./dom.js";
 import { Recorder } from "./recorder.js";
-import { minutes } from "./words.js";
+import { Waiting } from "./waiting.js";
+
+// What was typed and not sent, by thread, as long as the page lives.
+const unsent = new Map();
 
 export class Composer {
   #client;
-  #outbox;
   #thread;
   #path;
   #sent;
   #attempt = null;
 
-  /** `sent(message)` is called with what the server made of it. */
-  constructor(client, outbox, thread, sent) {
+  /** `sent(message)` is called with what the server made of it, `doing(kind)` while somebody types or records. */
+  constructor(client, outbox, thread, { sent, doing }) {
     this.#client = client;
-    this.#outbox = outbox;
     this.#thread = thread;
     this.#path = `/v1/threads/${thread}/messages`;
     this.#sent = sent;
     this.field = h("textarea", {
       rows: "1", dir: "auto", maxlength: "10000", "aria-label": "Message", placeholder: "Write a message",
       onkeydown: (event) => this.#key(event),
+      oninput: () => this.field.value.trim() && doing("typing"),
     });
+    this.field.value = unsent.get(thread) ?? "";
     this.trouble = h("p", { class: "trouble", role: "alert" });
     this.send = h("button", { class: "round main", "aria-label": "Send" }, icon("send"));
-    this.waiting = h("ul", { class: "waiting", "aria-label": "Not sent yet" });
-    this.recorder = new Recorder(
-      ({ blob, duration }) => outbox.add(thread, blob, duration),
-      (on) => (this.field.hidden = this.send.hidden = on),
-      (sentence) => say(this.trouble, sentence),
-    );
+    const drafts = {
+      keep: (id, blob, duration) => outbox.keep(id, thread, blob, duration),
+      send: (id) => outbox.send(id),
+      discard: (id) => outbox.discard(id),
+    };
+    this.recorder = new Recorder(drafts, {
+      busy: (on) => (this.field.hidden = this.send.hidden = on),
+      trouble: (sentence) => say(this.trouble, sentence),
+      going: () => doing("recording"),
+    });
+    this.waiting = new Waiting(outbox, thread);
     const line = h("div", { class: "line" }, this.field, this.recorder.element, this.send);
     const submit = (event) => this.#submit(event);
-    this.element = h("form", { class: "composer", onsubmit: submit }, this.waiting, this.trouble, line);
+    this.element = h("form", { class: "composer", onsubmit: submit }, this.waiting.element, this.trouble, line);
     this.showWaiting();
   }
 
-  /** What the outbox holds for this thread. */
-  async showWaiting() {
-    const items = await this.#outbox.items(this.#thread);
-    this.waiting.replaceChildren(...items.map((item) => this.#waitingItem(item)));
+  showWaiting() {
+    return this.waiting.show(this.recorder.held);
   }
 
-  #waitingItem(item) {
-    const act = (label, run) => h("button", { type: "button", class: "quiet", onclick: run }, label);
-    const sending = this.#outbox.isSending(item);
-    const state = sending ? "Sending…" : (item.problem ?? "Waiting");
-    const name = `Voice message, ${minutes(item.duration)}`;
-    const buttons = [act("Send", () => this.#outbox.flush()), act("Discard", () => this.#outbox.discard(item))];
-    return h("li", {}, icon("mic"), h("span", {}, `${name}: ${state}`), sending ? [] : buttons);
+  /** The page leaves the thread. */
+  close() {
+    unsent.set(this.#thread, this.field.value);
+    this.recorder.close();
+    this.waiting.close();
   }
 
   #key(event) {

@@ -1,5 +1,5 @@
 // What changes on the server, as events: `threads` (detail: the list), `message` (a message), `gone` (a message id),
-// `online` (whether the server answers). The event stream rings; then, and now and then, it is asked what there is.
+// `online` (whether the server answers), `signal` ({kind, thread_id, user_id}: somebody types or records). The event stream rings; then, and now and then, it is asked what there is.
 // Without the stream it asks more often, most while something is on its way, never for a page that nobody sees.
 
 import { Stream } from "./stream.js";
@@ -63,7 +63,7 @@ export class Live extends EventTarget {
   }
 
   #heard(type, data) {
-    if (type === "typing" || type === "recording") return;
+    if (type === "typing" || type === "recording") return this.#dispatch("signal", { ...data, kind: type });
     if (data.thread_id === this.#thread && type === "message.deleted") this.#forget(data.id);
     else if (data.thread_id === this.#thread && data.kind) this.#compare(data);
     this.nudge();
@@ -78,7 +78,8 @@ export class Live extends EventTarget {
       this.#dispatch("online", true);
     } catch (problem) {
       this.#failures += 1;
-      this.#dispatch("online", false);
+      // A thread that one has left is no broken line.
+      this.#dispatch("online", problem.status >= 400 && problem.status < 429);
       if (problem.code === undefined) throw problem;
     } finally {
       this.#asking = false;

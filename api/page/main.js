@@ -1,5 +1,6 @@
 // The page: sign in, list threads, open one.
 
+import { announce } from "./announcer.js";
 import { Client } from "./client.js";
 import { h, icon, say, set } from "./dom.js";
 import { Live } from "./live.js";
@@ -8,6 +9,7 @@ import { askForThread } from "./new-thread.js";
 import { currentToken, forgetToken } from "./session.js";
 import { signIn } from "./sign-in.js";
 import { Search } from "./search.js";
+import { Signals } from "./signals.js";
 import { Thread } from "./thread.js";
 import { ThreadList } from "./threads.js";
 
@@ -18,6 +20,7 @@ class Page {
   #live;
   #list;
   #outbox;
+  #signals;
   #thread = null;
   #goal = null;
 
@@ -25,7 +28,8 @@ class Page {
     this.#client = new Client("", token);
     this.#live = new Live(this.#client);
     this.#outbox = new Outbox(this.#client);
-    this.#list = new ThreadList(this.#client.user);
+    this.#signals = new Signals(this.#client);
+    this.#list = new ThreadList(this.#client.user, this.#signals);
     this.offline = h("p", { class: "offline", role: "status" });
     this.pane = h("main", { id: "thread" }, hint());
     this.#build();
@@ -52,12 +56,24 @@ class Page {
     on("threads", (threads) => this.#showThreads(threads));
     on("message", (message) => this.#thread?.arrive(message));
     on("gone", (id) => this.#thread?.remove(id));
+    on("signal", (signal) => this.#signals.hear(signal));
     on("online", (online) => say(this.offline, online ? "" : "Offline. Trying again…"));
     this.#outbox.addEventListener("change", () => this.#thread?.composer.showWaiting());
-    this.#outbox.addEventListener("sent", (event) => this.#thread?.upsert(event.detail));
+    this.#outbox.addEventListener("sent", (event) => this.#sent(event.detail));
+    this.#signals.addEventListener("change", (event) => this.#showActivity(event.detail));
     this.#client.addEventListener("signedout", () => this.#leave(), { once: true });
     addEventListener("hashchange", () => this.#route());
     document.addEventListener("visibilitychange", () => this.#thread?.markRead());
+  }
+
+  #sent(message) {
+    this.#thread?.upsert(message);
+    announce("Voice message sent.");
+  }
+
+  #showActivity(thread) {
+    this.#list.showActivity(thread);
+    if (this.#thread?.id === thread) this.#thread.showActivity();
   }
 
   #showThreads(threads) {
@@ -73,6 +89,7 @@ class Page {
   async #route() {
     if (new URLSearchParams(location.hash.slice(1)).has("token")) return location.reload();
     const id = location.hash.slice(1);
+    this.#thread?.close();
     this.#thread = null;
     this.#list.mark(id);
     set(app, "data-open", id !== "");
@@ -103,7 +120,8 @@ class Page {
     try {
       const found = await this.#client.get(`/v1/threads/${encodeURIComponent(id)}`);
       if (location.hash.slice(1) !== id) return;
-      this.#thread = new Thread(this.#client, this.#live, this.#outbox, found);
+      const parts = { client: this.#client, live: this.#live, outbox: this.#outbox, signals: this.#signals };
+      this.#thread = new Thread(parts, found);
       this.#live.open(id);
       this.pane.replaceChildren(this.#thread.element);
       await this.#thread.load();
@@ -117,6 +135,7 @@ class Page {
 
   #leave() {
     this.#live.stop();
+    this.#outbox.stop();
     forgetToken();
     signIn(app, "You were signed out. Sign in again.");
   }

@@ -3,6 +3,8 @@
 const RATE = "earshot.rate";
 const POSITIONS = "earshot.positions";
 const MOST = 300;
+// What this browser told the server itself comes back a little younger.
+const SAME_MS = 2_000;
 
 export function savedRate() {
   return Number(read(RATE)) || 1;
@@ -12,26 +14,37 @@ export function saveRate(rate) {
   write(RATE, String(rate));
 }
 
+/** Where each message was stopped, and when that was. */
 class Positions {
-  #byId = new Map(parsed(read(POSITIONS)));
+  #byId = new Map();
 
+  constructor() {
+    this.#load();
+    addEventListener("storage", ({ key }) => key === POSITIONS && this.#load());
+  }
+
+  /** Milliseconds. */
   get(id) {
-    return this.#byId.get(id) ?? 0;
+    return this.#byId.get(id)?.[0] ?? 0;
   }
 
-  set(id, ms) {
+  set(id, ms, at = Date.now()) {
     this.#byId.delete(id);
-    this.#byId.set(id, ms);
+    this.#byId.set(id, [ms, at]);
     if (this.#byId.size > MOST) this.#byId.delete(this.#byId.keys().next().value);
-    this.#keep();
-  }
-
-  drop(id) {
-    if (this.#byId.delete(id)) this.#keep();
-  }
-
-  #keep() {
     write(POSITIONS, JSON.stringify([...this.#byId]));
+  }
+
+  /** What another device says; whether that is news. */
+  learn(id, ms, at) {
+    const [here, then] = this.#byId.get(id) ?? [0, 0];
+    if (here === ms || at < then + SAME_MS) return false;
+    this.set(id, ms, at);
+    return true;
+  }
+
+  #load() {
+    this.#byId = new Map(parsed(read(POSITIONS)));
   }
 }
 

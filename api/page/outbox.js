@@ -1,12 +1,18 @@
-// Recordings that the server has not got yet. They rest in IndexedDB, so that a closed tab or a lost line loses none;
-// each is sent under its own idempotency key, so that a lost answer doubles none.
+// Sends recordings, one after the other, until the server has them: through lost lines, closed tabs and restarts.
 
-const NAME = "earshot";
-const STORE = "outbox";
+import * as store from "./store.js";
+import { Upload } from "./tus.js";
+
+const WAIT_MS = 1_000;
+const LONGEST_WAIT_MS = 30_000;
 
 export class Outbox extends EventTarget {
   #client;
-  #sending = new Set();
+  #drafts = new Set();
+  #sending = null;
+  #pumping = Promise.resolve();
+  #wake = null;
+  #stopped = false;
 
   /** Dispatches `change`, and `sent` (detail: the message). */
   constructor(client) {
@@ -15,48 +21,111 @@ export class Outbox extends EventTarget {
     addEventListener("online", () => this.flush());
   }
 
-  /** Keeps a recording, then sends it. */
-  async add(thread, blob, duration) {
-    const item = { key: crypto.randomUUID(), user: this.#client.user, thread, blob, duration };
-    // A private window may refuse to keep it; sending it is the better half.
-    await run("readwrite", (store) => store.put(item)).catch(() => null);
-    await this.#send(item);
+  /** Keeps a recording that nobody has sent yet, or what it has grown to. */
+  async keep(id, thread, blob, duration) {
+    if (this.#drafts.has(id)) return store.change(id, { blob, duration });
+    this.#drafts.add(id);
+    const user = this.#client.user;
+    await store.put({ id, user, thread, blob, duration, draft: true, key: id, url: null, at: Date.now() });
   }
 
-  async items(thread) {
-    const all = await run("readonly", (store) => store.getAll()).catch(() => []);
-    return all.filter((item) => item.user === this.#client.user && (!thread || item.thread === thread));
+  async send(id) {
+    await store.change(id, { draft: false, refused: false, problem: null });
+    await this.flush();
   }
 
-  isSending(item) {
-    return this.#sending.has(item.key);
-  }
-
-  async flush() {
-    for (const item of await this.items()) this.#send(item);
-  }
-
-  async discard(item) {
-    await run("readwrite", (store) => store.delete(item.key));
+  async discard(id) {
+    const sending = this.#sending;
+    await store.drop(id);
+    if (sending?.id === id) {
+      sending.stop.abort();
+      await sending.upload.terminate();
+    }
     this.#changed();
   }
 
-  async #send(item) {
-    if (this.#sending.has(item.key)) return;
-    this.#sending.add(item.key);
+  /** What waits, drafts too: {id, thread, blob, duration, draft, problem, refused, sent}; `sent` in bytes while it is on its way. */
+  async items(thread) {
+    const mine = (await store.all()).filter((item) => item.user === this.#client.user);
+    const here = mine.filter((item) => !thread || item.thread === thread);
+    return here.map((item) => ({ ...item, sent: this.#sending?.id === item.id ? this.#sending.sent : null }));
+  }
+
+  /** Sends what waits, now. */
+  async flush() {
+    this.#wake?.();
+    this.#changed();
+    // One tab sends; when it closes another goes on.
+    const alone = navigator.locks ? (run) => navigator.locks.request(`earshot.outbox.${this.#client.user}`, run) : (run) => run();
+    const turn = () => alone(() => this.#pump());
+    this.#pumping = this.#pumping.then(turn, turn).finally(() => this.#changed());
+    await this.#pumping;
+  }
+
+  stop() {
+    this.#stopped = true;
+    this.#sending?.stop.abort();
+    this.#wake?.();
+  }
+
+  async #pump() {
+    for (let failures = 0; !this.#stopped; ) {
+      const item = (await this.items()).find(({ draft, refused }) => !draft && !refused);
+      if (!item) return;
+      failures = (await this.#try(item)) ? 0 : failures + 1;
+      if (failures) await this.#pause(failures);
+    }
+  }
+
+  /** Whether this one is settled: sent, refused for good, or thrown away. */
+  async #try(item) {
+    const stop = new AbortController();
+    const upload = new Upload(this.#client, item, {
+      keep: (fields) => store.change(item.id, fields),
+      progress: (bytes) => this.#progress(bytes),
+      signal: stop.signal,
+    });
+    this.#sending = { id: item.id, sent: 0, stop, upload };
     this.#changed();
     try {
-      const path = `/v1/threads/${item.thread}/voice-messages`;
-      const message = await this.#client.post(path, item.blob, { key: item.key });
-      await this.discard(item);
-      this.dispatchEvent(new CustomEvent("sent", { detail: message }));
+      const message = await this.#message(await upload.run());
+      await store.drop(item.id);
+      if (message) this.dispatchEvent(new CustomEvent("sent", { detail: message }));
+      return true;
     } catch (problem) {
-      item.problem = problem.message;
-      await run("readwrite", (store) => store.put(item));
+      if (stop.signal.aborted) return true;
+      if (problem.status === undefined) throw problem;
+      const refused = !isPassing(problem);
+      await store.change(item.id, { problem: problem.message, refused });
+      return refused;
     } finally {
-      this.#sending.delete(item.key);
+      this.#sending = null;
       this.#changed();
     }
+  }
+
+  /** Null when it has been deleted since. */
+  async #message(id) {
+    try {
+      return await this.#client.get(`/v1/messages/${id}`);
+    } catch (problem) {
+      if (problem.status !== 404) throw problem;
+      return null;
+    }
+  }
+
+  async #pause(failures) {
+    const wait = Math.min(WAIT_MS * 2 ** (failures - 1), LONGEST_WAIT_MS);
+    await new Promise((resolve) => {
+      this.#wake = resolve;
+      setTimeout(resolve, wait);
+    });
+    this.#wake = null;
+  }
+
+  #progress(bytes) {
+    if (this.#sending) this.#sending.sent = bytes;
+    this.#changed();
   }
 
   #changed() {
@@ -64,26 +133,7 @@ export class Outbox extends EventTarget {
   }
 }
 
-async function run(mode, act) {
-  const database = await opened();
-  try {
-    const transaction = database.transaction(STORE, mode);
-    const request = act(transaction.objectStore(STORE));
-    await new Promise((resolve, reject) => {
-      transaction.oncomplete = resolve;
-      transaction.onerror = transaction.onabort = () => reject(transaction.error);
-    });
-    return request.result;
-  } finally {
-    database.close();
-  }
-}
-
-function opened() {
-  return new Promise((resolve, reject) => {
-    const request = indexedDB.open(NAME, 1);
-    request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "key" });
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
+/** Whether it may go away by itself. */
+function isPassing({ status }) {
+  return status === 0 || status >= 500 || [401, 408, 409, 429].includes(status);
 }

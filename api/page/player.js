@@ -1,38 +1,44 @@
 // One sound at a time, whichever bubble it belongs to.
 //
 // A host is what can be played: `key`, `source()` -> {url, expires} or null, `renew()` -> a promise of a fresh source,
-// `duration`, `track`
-// {title, artist}, `playNext()`, and is told by `playback()` (anything changed), `heard(ms, toTheEnd)`, `finished()` and `unplayable()`.
+// `duration`, `track` {title, artist}, `next()` -> the host to play after it or null, and is told by `playback()` (anything changed),
+// `heard(ms, toTheEnd)` and `unplayable()`.
 
-import { announceMedia } from "./media-session.js";
+import { Deck } from "./deck.js";
+import { Floor } from "./floor.js";
+import { announceMedia, tellPosition } from "./media-session.js";
 import { positions, savedRate, saveRate } from "./memory.js";
 
 const SPEEDS = [1, 1.25, 1.5, 2];
 // A URL that is about to expire could do so between the request for its first and for its last byte.
 const MARGIN_MS = 10_000;
-const BREATH_MS = 200;
+const BREATH_MS = 500;
 
 class Player {
-  #audio = new Audio();
+  #deck;
   #host = null;
   #wanted = null;
+  #guessed = null;
   #renewing = null;
   #renewed = false;
   #frame = 0;
+  #floor = new Floor(() => this.playing && this.pause());
   /** Whether it should sound, which it may not do yet. */
   playing = false;
   rate = SPEEDS.includes(savedRate()) ? savedRate() : 1;
 
   constructor() {
-    const on = (name, react) => this.#audio.addEventListener(name, react);
-    this.#audio.preload = "auto";
-    on("loadedmetadata", () => this.#applyWanted());
-    on("playing", () => this.#sounds());
-    on("timeupdate", () => this.#host?.playback());
-    on("pause", () => !this.#audio.ended && !this.#renewing && this.playing && this.pause());
-    on("ended", () => this.#ended());
-    on("error", () => this.#host && this.#recover());
-    addEventListener("pagehide", () => this.#keepPosition());
+    this.#deck = new Deck({
+      loadedmetadata: () => this.#applyWanted(),
+      playing: () => this.#sounds(),
+      timeupdate: () => this.#host?.playback(),
+      pause: () => !this.#sound.ended && !this.#renewing && this.playing && this.pause(),
+      ended: () => this.#ended(),
+      error: () => this.#host && this.#recover(),
+    });
+    this.#deck.rate = this.rate;
+    addEventListener("pagehide", () => this.#leave());
+    document.addEventListener("visibilitychange", () => document.hidden && this.#keepPosition());
   }
 
   has(host) {
@@ -46,7 +52,12 @@ class Player {
   /** Milliseconds; where it stopped last time for a host that is not the current one. */
   position(host) {
     if (this.#host !== host) return positions.get(host.key);
-    return this.#wanted ?? Math.round(this.#audio.currentTime * 1000);
+    return this.#wanted ?? Math.round(this.#sound.currentTime * 1000);
+  }
+
+  /** Has the sound ready: somebody is about to play it. */
+  prepare(host) {
+    if (this.#host !== host && !isStale(host) && !navigator.connection?.saveData) this.#deck.prepare(host.source().url);
   }
 
   toggle(host) {
@@ -54,20 +65,24 @@ class Player {
     else this.play(host);
   }
 
-  play(host, from = this.position(host)) {
+  /** From where it was stopped when no moment is given. */
+  play(host, from = null) {
+    const start = from ?? this.position(host);
     const isNew = this.#adopt(host);
+    this.#floor.take();
     this.playing = true;
-    if (isNew && !this.#isStale()) this.#load();
+    if (isNew && !isStale(host)) this.#load();
     // Stopped on the last breath: begin again.
-    this.#seek(from < host.duration - BREATH_MS ? from : 0);
-    if (isNew && this.#isStale()) this.#renew();
+    this.#seek(start < host.duration - BREATH_MS ? start : 0);
+    this.#guessed = from === null && isNew ? start : null;
+    if (isNew && isStale(host)) this.#renew();
     else this.#start();
     host.playback();
   }
 
   pause() {
     this.playing = false;
-    this.#audio.pause();
+    this.#sound.pause();
     cancelAnimationFrame(this.#frame);
     this.#keepPosition();
     this.#host?.heard(this.position(this.#host), false);
@@ -75,9 +90,24 @@ class Player {
   }
 
   seek(host, ms) {
+    this.#guessed = null;
+    positions.set(host.key, ms);
     if (this.#host === host) this.#seek(ms);
-    else positions.set(host.key, ms);
     host.playback();
+  }
+
+  /** The person stopped elsewhere, on another device. */
+  moved(host, ms) {
+    // What has only just begun to sound where it was believed to have been stopped may still go there.
+    const justBegun = this.#guessed !== null && this.position(host) - this.#guessed < 1_000;
+    if (this.#host === host && (!this.playing || justBegun)) this.#seek(ms);
+    host.playback();
+  }
+
+  /** Lets another sound of this page be heard, until a message plays. */
+  lend(sound) {
+    if (this.playing) this.pause();
+    this.#floor.take(sound);
   }
 
   /** Stops and forgets a host that leaves the page. */
@@ -85,14 +115,18 @@ class Player {
     if (this.#host !== host) return;
     if (this.playing) this.pause();
     this.#host = null;
-    this.#unload();
+    this.#deck.unload();
   }
 
   nextRate(host) {
     this.rate = SPEEDS[(SPEEDS.indexOf(this.rate) + 1) % SPEEDS.length];
     saveRate(this.rate);
-    this.#applyRate();
+    this.#deck.rate = this.#sound.defaultPlaybackRate = this.#sound.playbackRate = this.rate;
     host.playback();
+  }
+
+  get #sound() {
+    return this.#deck.sound;
   }
 
   /** Whether it was not the current host before. */
@@ -104,33 +138,19 @@ class Player {
     before?.playback();
     this.#host = host;
     this.#renewed = false;
-    this.#unload();
+    this.#deck.unload();
     announceMedia(host, this);
     return true;
   }
 
-  #unload() {
-    this.#audio.removeAttribute("src");
-    this.#audio.load();
-  }
-
   #load() {
-    this.#audio.src = this.#host.source().url;
-    this.#applyRate();
-  }
-
-  #applyRate() {
-    this.#audio.defaultPlaybackRate = this.rate;
-    this.#audio.playbackRate = this.rate;
-  }
-
-  #isStale() {
-    const source = this.#host.source();
-    return !source || source.expires - MARGIN_MS < Date.now();
+    this.#deck.load(this.#host.source().url);
+    this.#applyWanted();
   }
 
   #start() {
-    this.#audio.play().catch((error) => {
+    this.#deck.bless();
+    this.#sound.play().catch((error) => {
       // Sounding without a click is refused on some browsers; the rest arrives as an error event.
       if (error.name === "NotAllowedError") this.pause();
     });
@@ -138,13 +158,16 @@ class Player {
 
   #seek(ms) {
     this.#wanted = ms;
-    if (this.#audio.readyState >= HTMLMediaElement.HAVE_METADATA) this.#applyWanted();
+    this.#applyWanted();
   }
 
   #applyWanted() {
-    if (this.#wanted === null) return;
-    this.#audio.currentTime = this.#wanted / 1000;
+    if (this.#wanted === null || this.#sound.readyState < HTMLMediaElement.HAVE_METADATA) return;
+    const seconds = this.#wanted / 1000;
+    // Where it is already: a seek would cost the start a moment.
+    if (this.#sound.currentTime !== seconds) this.#sound.currentTime = seconds;
     this.#wanted = null;
+    tellPosition(this.#host, this.rate, seconds * 1000);
   }
 
   #recover() {
@@ -185,6 +208,9 @@ class Player {
   #sounds() {
     const host = this.#host;
     this.#renewed = false;
+    const next = host.next();
+    if (next) this.prepare(next);
+    tellPosition(host, this.rate, this.position(host));
     const follow = () => {
       if (!this.isPlaying(host)) return;
       host.playback();
@@ -197,16 +223,35 @@ class Player {
   #ended() {
     const host = this.#host;
     this.playing = false;
-    positions.drop(host.key);
-    this.#audio.currentTime = 0;
+    positions.set(host.key, 0);
+    this.#sound.currentTime = 0;
     host.heard(0, true);
     host.playback();
-    host.finished();
+    this.playNext(host);
+  }
+
+  playNext(host) {
+    const next = host.next();
+    if (!next) return;
+    next.scrollIntoView({ block: "nearest" });
+    this.play(next, 0);
   }
 
   #keepPosition() {
     if (this.#host) positions.set(this.#host.key, this.position(this.#host));
   }
+
+  /** Another device may go on from here. */
+  #leave() {
+    this.#keepPosition();
+    if (this.playing) this.#host.heard(this.position(this.#host), false);
+  }
+}
+
+/** Whether its URL has expired, or is about to. */
+function isStale(host) {
+  const source = host.source();
+  return !source || source.expires - MARGIN_MS < Date.now();
 }
 
 export const player = new Player();

@@ -1,6 +1,8 @@
-// The recorder in the composer: tap or hold to record, Escape or slide away to cancel, listen, send.
+// The recorder in the composer: tap or hold to record, Escape or slide away to cancel, listen, send. What is recorded is
+// kept from its first second on: a closed tab finds it again among what is not sent yet.
 
 import { h, icon, say, set } from "./dom.js";
+import { listenButton } from "./listen.js";
 import { canRecord, Microphone } from "./microphone.js";
 import { player } from "./player.js";
 import { minutes, seconds } from "./words.js";
@@ -9,19 +11,28 @@ const HOLD_MS = 400;
 const AWAY_PX = 90;
 const SOON_MS = 10_000;
 const TICK_MS = 80;
+const SHORTEST_MS = 500;
 
 export class Recorder {
+  #drafts;
+  #told;
   #microphone = null;
   #timer = 0;
   #pressed = null;
   #asking = false;
+  #closed = false;
   #leave = null;
+  #kept = Promise.resolve();
+  #listen = null;
 
-  /** `keep({blob, duration})` takes a recording; `busy(on)` says whether the composer belongs to the recorder. */
-  constructor(keep, busy, trouble) {
-    this.keep = keep;
-    this.busy = busy;
-    this.trouble = trouble;
+  /** The id of what it has in hand, null for nothing. */
+  held = null;
+
+  /** `drafts` are {keep(id, blob, duration), send(id), discard(id)}; `told` is {busy(on), trouble(sentence), going()}: whether
+   * the composer belongs to the recorder, what went wrong, and that it still records. */
+  constructor(drafts, told) {
+    this.#drafts = drafts;
+    this.#told = told;
     this.panel = h("div", { class: "recorder", hidden: true });
     this.status = h("span", { class: "unseen", role: "status" });
     // The same button starts and stops: the finger that holds it must not lose it.
@@ -31,6 +42,7 @@ export class Recorder {
       onpointerdown: (event) => this.#press(event),
       onpointerup: (event) => this.#letGo(event),
       onpointercancel: () => this.#pressed && this.cancel(),
+      oncontextmenu: (event) => this.#pressed && event.preventDefault(),
     });
     const escape = (event) => event.key === "Escape" && this.#leave?.();
     this.element = h("div", { class: "recording", onkeydown: escape }, this.panel, this.button, this.status);
@@ -41,31 +53,71 @@ export class Recorder {
     if (this.#asking || this.#microphone) return;
     if (player.playing) player.pause();
     this.#asking = true;
+    const id = crypto.randomUUID();
+    const grown = (blob) => this.held === id && this.#keep(blob, this.#microphone?.elapsed ?? 0);
     try {
-      this.#microphone = await Microphone.open();
-      this.trouble("");
+      this.#microphone = await Microphone.open({ grown, full: () => this.held === id && this.stop() });
+      this.#told.trouble("");
     } catch {
-      this.trouble("The microphone can't be used. Allow it in the browser's settings for this page.");
+      this.#told.trouble("The microphone can't be used. Allow it in the browser's settings for this page.");
       return;
     } finally {
       this.#asking = false;
     }
-    this.#showRecording();
+    this.held = id;
+    if (this.#closed) this.cancel();
+    else this.#showRecording();
   }
 
   cancel() {
     clearInterval(this.#timer);
     this.#microphone?.close();
     this.#microphone = null;
-    say(this.status, "Recording discarded");
-    this.#hide();
+    this.#discard("Recording discarded");
   }
 
   async stop() {
+    const recording = await this.#stop();
+    if (!recording) return;
+    if (recording.duration < SHORTEST_MS) this.#discard("Too short to hear anything");
+    else if (!this.#closed) this.#review(recording);
+  }
+
+  /** The page leaves: what was recorded is kept. */
+  close() {
+    this.#closed = true;
+    this.#listen?.close();
+    this.#stop();
+  }
+
+  async #stop() {
     clearInterval(this.#timer);
     const microphone = this.#microphone;
     this.#microphone = null;
-    if (microphone) this.#review(await microphone.stop());
+    const recording = await microphone?.stop();
+    if (recording) this.#keep(recording.blob, recording.duration);
+    return recording;
+  }
+
+  /** One after the other: the latest must be the last. */
+  #keep(blob, duration) {
+    const id = this.held;
+    this.#kept = this.#kept.then(() => this.#drafts.keep(id, blob, duration));
+  }
+
+  #discard(sentence) {
+    const id = this.held;
+    this.held = null;
+    this.#kept = this.#kept.then(() => this.#drafts.discard(id));
+    say(this.status, sentence);
+    this.#hide();
+  }
+
+  #send() {
+    const id = this.held;
+    this.held = null;
+    this.#kept = this.#kept.then(() => void this.#drafts.send(id));
+    this.#hide();
   }
 
   #toggle() {
@@ -83,9 +135,13 @@ export class Recorder {
   #letGo(event) {
     const pressed = this.#pressed;
     this.#pressed = null;
-    if (!pressed || performance.now() - pressed.at < HOLD_MS || !this.#microphone) return;
+    if (!this.#isHeld(pressed) || !this.#microphone) return;
     if (Math.abs(event.clientX - pressed.x) > AWAY_PX) this.cancel();
     else this.stop();
+  }
+
+  #isHeld(pressed) {
+    return Boolean(pressed) && performance.now() - pressed.at >= HOLD_MS;
   }
 
   #label() {
@@ -97,10 +153,10 @@ export class Recorder {
   #showRecording() {
     const level = h("span", { class: "level" });
     const time = h("span", { class: "clock", role: "timer" });
+    const hint = h("span", { class: "hint" }, "Slide away to cancel");
     this.#leave = () => this.cancel();
-    this.#show(this.#discard("Cancel recording"), time, h("span", { class: "meter", "aria-hidden": "true" }, level));
+    this.#show(this.#trash("Cancel recording"), time, h("span", { class: "meter", "aria-hidden": "true" }, level), hint);
     this.button.focus();
-    say(this.status, "Recording");
     this.#timer = setInterval(() => this.#tick(level, time), TICK_MS);
   }
 
@@ -110,23 +166,22 @@ export class Recorder {
     say(time, left < SOON_MS ? `${Math.ceil(left / 1000)} s left` : minutes(elapsed));
     if (left < SOON_MS) say(this.status, "10 seconds left");
     set(this.panel, "data-soon", left < SOON_MS);
+    set(this.panel, "data-held", this.#isHeld(this.#pressed));
+    this.#told.going();
     if (left <= 0) this.stop();
   }
 
   #review({ blob, duration }) {
-    const url = URL.createObjectURL(blob);
-    const sound = new Audio(url);
+    const listen = (this.#listen = listenButton(blob));
     const done = (act) => () => {
-      sound.pause();
-      URL.revokeObjectURL(url);
-      this.#hide();
-      act?.();
+      listen.close();
+      act();
     };
-    this.#leave = done();
-    const send = done(() => this.keep({ blob, duration }));
+    this.#leave = done(() => this.#discard("Recording discarded"));
+    const send = done(() => this.#send());
     this.#show(
-      this.#discard("Discard recording"),
-      listenButton(sound),
+      this.#trash("Discard recording"),
+      listen.element,
       h("span", { class: "length" }, `Recorded ${minutes(duration)}`),
       h("button", { type: "button", class: "round main", "aria-label": "Send recording", onclick: send }, icon("send")),
     );
@@ -135,7 +190,7 @@ export class Recorder {
     this.panel.lastElementChild.focus();
   }
 
-  #discard(label) {
+  #trash(label) {
     return h("button", { type: "button", class: "round", "aria-label": label, onclick: () => this.#leave() }, icon("trash"));
   }
 
@@ -144,28 +199,16 @@ export class Recorder {
     this.panel.hidden = false;
     set(this.panel, "data-soon", false);
     this.#label();
-    this.busy(true);
+    this.#told.busy(true);
   }
 
   #hide() {
     this.#leave = null;
     this.panel.hidden = true;
     this.panel.replaceChildren();
-    this.button.hidden = false;
+    this.button.hidden = !canRecord;
     this.#label();
-    this.busy(false);
+    this.#told.busy(false);
     this.button.focus();
   }
-}
-
-function listenButton(sound) {
-  const toggle = () => (sound.paused ? sound.play() : sound.pause());
-  const button = h("button", { type: "button", class: "round", onclick: toggle });
-  const turn = () => {
-    button.replaceChildren(icon(sound.paused ? "play" : "pause"));
-    set(button, "aria-label", sound.paused ? "Listen to the recording" : "Pause the recording");
-  };
-  for (const name of ["play", "pause", "ended"]) sound.addEventListener(name, turn);
-  turn();
-  return button;
 }

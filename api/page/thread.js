@@ -2,56 +2,73 @@
 
 import { announce } from "./announcer.js";
 import { Composer } from "./composer.js";
-import { h, icon, say, set } from "./dom.js";
-import { avatar, nameOf } from "./faces.js";
-import { VoiceMessage } from "./voice-message.js";
-import { receipt } from "./states.js";
-import { clock, day, people } from "./words.js";
+import { h, icon, say } from "./dom.js";
+import { nameOf } from "./faces.js";
+import { showPeople } from "./people.js";
+import { follow, makeRow } from "./rows.js";
+import { people } from "./words.js";
 
-const PAGE = 30;
+const PAGE = 50;
+// So few at a time that scrolling never waits for them.
+const AT_ONCE = 5;
 
 export class Thread {
   #client;
   #live;
+  #signals;
+  #thread;
   #rows = new Map();
   #nearTop;
   #cursor = null;
   #loading = null;
   #read = "";
 
-  constructor(client, live, outbox, thread) {
+  constructor({ client, live, outbox, signals }, thread) {
     this.#client = client;
     this.#live = live;
+    this.#signals = signals;
     this.id = thread.id;
     this.heading = h("h2", { dir: "auto", tabindex: "-1" });
     this.members = h("p", { class: "members" });
     this.list = h("ol", { class: "messages", "aria-label": "Messages" });
     this.top = h("p", { class: "hint top" });
     this.scroller = h("div", { class: "scroller" }, h("div", {}, this.top, this.list));
-    this.composer = new Composer(client, outbox, thread.id, (message) => this.upsert(message));
-    const back = h("a", { class: "back round", href: "#", "aria-label": "Back to all threads" }, icon("back"));
-    const head = h("header", { class: "bar" }, back, h("div", {}, this.heading, this.members));
-    this.element = h("section", { class: "thread" }, head, this.scroller, this.composer.element);
+    this.activity = h("p", { class: "activity", hidden: true });
+    this.composer = new Composer(client, outbox, thread.id, {
+      sent: (message) => this.upsert(message),
+      doing: (kind) => this.#thread.participants.length > 1 && signals.tell(this.id, kind),
+    });
+    this.composer.element.prepend(this.activity);
+    this.element = h("section", { class: "thread" }, this.#head(), this.scroller, this.composer.element);
     this.describe(thread);
+    this.showActivity();
     this.list.addEventListener("change", (event) => event.detail?.id && this.upsert(event.detail));
     this.list.addEventListener("deleted", (event) => this.remove(event.detail));
     const seen = ([entry]) => entry.isIntersecting && this.load();
-    this.#nearTop = new IntersectionObserver(seen, { root: this.scroller, rootMargin: "600px 0px 0px" });
+    this.#nearTop = new IntersectionObserver(seen, { root: this.scroller, rootMargin: "1200px 0px 0px" });
   }
 
   describe(thread) {
+    this.#thread = thread;
     say(this.heading, nameOf(thread, this.#client.user));
     const others = thread.participants.filter((id) => id !== this.#client.user);
     say(this.members, thread.title ? `You${others.length ? ` and ${people(others)}` : ""}` : "");
+  }
+
+  /** Who types or records; told once, not as long as it lasts. */
+  showActivity() {
+    const sentence = this.#signals.sentence(this.id);
+    const isNew = this.activity.hidden && sentence;
+    this.activity.hidden = !sentence;
+    say(this.activity, sentence);
+    if (isNew) announce(sentence, () => this.activity.isConnected && !this.activity.hidden);
   }
 
   /** Shows a message, or what changed of it. */
   upsert(message) {
     if (message.thread_id !== this.id) return;
     this.#live.know(message);
-    const row = this.#rows.get(message.id);
-    if (row) row.update(message);
-    else this.#insert(message);
+    this.#insert(message);
     this.markRead();
   }
 
@@ -60,18 +77,22 @@ export class Thread {
     const isNew = !this.#rows.has(message.id);
     this.upsert(message);
     if (!isNew || message.sender_id === this.#client.user) return;
+    this.#signals.ended(this.id, message.sender_id);
     announce(message.kind === "text" ? `${message.sender_id}: ${message.text}` : `New voice message from ${message.sender_id}.`);
   }
 
   remove(id) {
-    this.#rows.get(id)?.item.remove();
+    const item = this.#rows.get(id)?.item;
+    if (!item) return;
+    const after = item.nextElementSibling;
     this.#rows.delete(id);
-    this.#group();
+    item.remove();
+    if (after) this.#follow(after);
   }
 
   /** Tells that everything here was seen, if somebody is looking. */
   markRead() {
-    const newest = this.#newest();
+    const newest = this.#rowOf(this.list.lastElementChild)?.message;
     if (!newest || document.hidden || this.#loading || newest.id === this.#read) return;
     this.#read = newest.id;
     if (newest.sender_id === this.#client.user || newest.receipts.read_by.includes(this.#client.user)) return;
@@ -101,43 +122,60 @@ export class Thread {
     if (start !== null) row.item.querySelector("voice-message")?.jump(start);
   }
 
+  close() {
+    this.composer.close();
+    this.#nearTop.disconnect();
+  }
+
+  #head() {
+    const back = h("a", { class: "back round", href: "#", "aria-label": "Back to all threads" }, icon("back"));
+    const act = () => showPeople(this.#client, this.#thread, () => this.#live.nudge());
+    const who = h("button", { type: "button", class: "round end", "aria-label": "People", onclick: act }, icon("people"));
+    return h("header", { class: "bar" }, back, h("div", {}, this.heading, this.members), who);
+  }
+
   async #loadPage() {
     const from = this.#cursor ? `&cursor=${encodeURIComponent(this.#cursor)}` : "";
     const page = await this.#client.get(`/v1/threads/${this.id}/messages?limit=${PAGE}${from}`);
-    for (const message of page.items) {
+    for (const [index, message] of page.items.entries()) {
+      if (index && index % AT_ONCE === 0) await breath();
       this.#live.know(message);
       this.#insert(message);
     }
     this.#cursor = page.next_cursor ?? "";
+    this.#showTop();
+  }
+
+  #showTop() {
     say(this.top, this.#cursor ? "Loading earlier messages…" : this.#rows.size ? "" : "Say something.");
   }
 
   #insert(message) {
-    if (this.#rows.has(message.id)) return this.#rows.get(message.id).update(message);
-    const row = message.kind === "voice" ? voiceRow(this.#client) : textRow(this.#client);
-    row.update(message);
+    const there = this.#rows.get(message.id);
+    if (there) return there.update(message);
+    const row = makeRow(this.#client, message);
     this.#rows.set(message.id, row);
-    const after = [...this.list.children].findLast((item) => item.dataset.id < message.id);
-    row.item.dataset.id = message.id;
-    if (after) after.after(row.item);
-    else this.list.prepend(row.item);
-    this.#group();
+    const after = this.#firstAfter(message.id);
+    this.list.insertBefore(row.item, after);
+    this.#follow(row.item);
+    if (after) this.#follow(after);
+    if (this.#cursor !== null) this.#showTop();
   }
 
-  /** Day lines, and who begins to speak. */
-  #group() {
-    let before = null;
-    for (const item of this.list.children) {
-      const { message } = this.#rows.get(item.dataset.id);
-      const date = day(message.created_at);
-      set(item, "data-day", before?.date === date ? null : date);
-      set(item, "data-first", before?.sender !== message.sender_id || before?.date !== date);
-      before = { date, sender: message.sender_id };
-    }
+  /** Ids sort by age. Nearly all messages go to one of the ends. */
+  #firstAfter(id) {
+    const { firstElementChild: first, lastElementChild: last } = this.list;
+    if (!first || last.dataset.id < id) return null;
+    if (first.dataset.id > id) return first;
+    return [...this.list.children].find((item) => item.dataset.id > id);
   }
 
-  #newest() {
-    return this.#rows.get(this.list.lastElementChild?.dataset.id)?.message;
+  #follow(item) {
+    follow(this.#rowOf(item), this.#rowOf(item.previousElementSibling));
+  }
+
+  #rowOf(item) {
+    return item && this.#rows.get(item.dataset.id);
   }
 
   /** The observer tells at once where things are, then only changes: after each load it is asked afresh. */
@@ -147,42 +185,6 @@ export class Thread {
   }
 }
 
-function voiceRow(client) {
-  const bubble = new VoiceMessage();
-  bubble.client = client;
-  const row = {
-    item: h("li", { class: "row" }),
-    update(message) {
-      row.message = message;
-      if (!bubble.isConnected) frame(row.item, message, client, bubble);
-      if (bubble.message !== message) bubble.message = message;
-    },
-  };
-  return row;
-}
-
-function textRow(client) {
-  const text = h("p", { dir: "auto" });
-  const told = h("span", { class: "receipt" });
-  const at = h("time");
-  const sender = h("span", { class: "sender", dir: "auto" });
-  const bubble = h("div", { class: "bubble" }, h("header", {}, sender, at), text, told);
-  const row = {
-    item: h("li", { class: "row" }),
-    update(message) {
-      row.message = message;
-      if (!bubble.isConnected) frame(row.item, message, client, bubble);
-      say(sender, message.sender_id === client.user ? "You" : message.sender_id);
-      say(at, clock(message.created_at));
-      set(at, "datetime", message.created_at);
-      say(text, message.text);
-      say(told, receipt(message, client.user));
-    },
-  };
-  return row;
-}
-
-function frame(item, message, client, bubble) {
-  set(item, "data-mine", message.sender_id === client.user);
-  item.replaceChildren(avatar(message.sender_id), bubble);
+function breath() {
+  return globalThis.scheduler?.yield?.() ?? new Promise((resolve) => setTimeout(resolve));
 }

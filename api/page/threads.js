@@ -7,9 +7,11 @@ import { briefly, minutes } from "./words.js";
 export class ThreadList {
   #rows = new Map();
   #user;
+  #signals;
 
-  constructor(user) {
+  constructor(user, signals) {
     this.#user = user;
+    this.#signals = signals;
     this.list = h("ul", { class: "threads" });
     this.empty = h("p", { class: "hint", hidden: true }, "No threads yet. Start one with the plus above.");
     this.element = h("nav", { "aria-label": "Threads" }, this.list, this.empty);
@@ -29,13 +31,25 @@ export class ThreadList {
     for (const [key, { link }] of this.#rows) set(link, "aria-current", key === id && "page");
   }
 
+  /** Somebody types or records there, or has ended. */
+  showActivity(id) {
+    const row = this.#rows.get(id);
+    if (!row) return;
+    const doing = this.#signals.sentence(id);
+    set(row.preview, "data-doing", doing !== "");
+    row.preview.replaceChildren(...(doing ? [doing] : previewOf(row.last, this.#user)));
+  }
+
   #row(thread) {
     const row = this.#rows.get(thread.id) ?? this.#make(thread);
     const { last_message: last, unread_count: unread, unplayed_count: unplayed } = thread;
     say(row.name, nameOf(thread, this.#user));
     say(row.at, briefly(last?.created_at ?? thread.created_at));
-    const preview = previewOf(last, this.#user);
-    row.preview.replaceChildren(...preview);
+    const print = JSON.stringify([last?.id, last?.text, last?.voice?.state, last?.voice?.duration_ms, last?.voice?.transcript?.text]);
+    if (row.print !== print) {
+      Object.assign(row, { print, last });
+      this.showActivity(thread.id);
+    }
     const counts = [unread && `${unread} unread`, unplayed && `${unplayed} not heard`].filter(Boolean);
     say(row.counts, counts.length ? `, ${counts.join(", ")}` : "");
     row.unread.hidden = !unread;

@@ -9,6 +9,7 @@
 
 import { Menu } from "./menu.js";
 import { h, icon, say, set } from "./dom.js";
+import { positions } from "./memory.js";
 import { player } from "./player.js";
 import { Seekbar } from "./seekbar.js";
 import { Transcript } from "./transcript.js";
@@ -19,14 +20,18 @@ import { clock, minutes, seconds } from "./words.js";
 export { Client } from "./client.js";
 
 const NEARLY_ALL_MS = 1_000;
+// Where somebody stopped on another device may be asked again after this long.
+const PLACE_MS = 30_000;
+const M4A = 'audio/mp4; codecs="mp4a.40.2"';
 const OPUS = 'audio/ogg; codecs="opus"';
-const playsM4a = new Audio().canPlayType("audio/mp4") !== "";
+const playsM4a = new Audio().canPlayType(M4A) !== "";
 const playsOpus = new Audio().canPlayType(OPUS) !== "";
 
 export class VoiceMessage extends HTMLElement {
   client = null;
   #message = null;
   #parts = null;
+  #asked = -Infinity;
 
   get message() {
     return this.#message;
@@ -86,20 +91,14 @@ export class VoiceMessage extends HTMLElement {
     this.markHeard(position, completed);
   }
 
-  finished() {
-    this.playNext();
-  }
-
   unplayable() {
     this.#complain("This can't be played right now. Try again in a moment.");
   }
 
-  playNext() {
+  /** The next message in the document that this person has not heard. */
+  next() {
     const all = [...this.getRootNode().querySelectorAll("voice-message")];
-    const next = all.slice(all.indexOf(this) + 1).find((bubble) => bubble.isUnheard);
-    if (!next) return;
-    next.scrollIntoView({ block: "nearest" });
-    player.play(next, 0);
+    return all.slice(all.indexOf(this) + 1).find((bubble) => bubble.isUnheard) ?? null;
   }
 
   // What the page and the menu ask.
@@ -132,6 +131,23 @@ export class VoiceMessage extends HTMLElement {
     player.play(this, ms);
   }
 
+  /** A hand or the focus is near the button: what it needs is fetched before it is pressed. */
+  #prepare() {
+    if (this.#message.voice.state !== "ready") return;
+    player.prepare(this);
+    this.#askPlace();
+  }
+
+  /** Goes on where this person stopped on another device. */
+  async #askPlace() {
+    if (this.isMine || performance.now() - this.#asked < PLACE_MS) return;
+    this.#asked = performance.now();
+    const place = await this.client.get(`/v1/messages/${this.key}/played`).catch(() => null);
+    if (place?.updated_at && positions.learn(this.key, place.position_ms, Date.parse(place.updated_at))) {
+      player.moved(this, place.position_ms);
+    }
+  }
+
   #complain(sentence) {
     say(this.#parts.trouble, sentence);
   }
@@ -147,6 +163,7 @@ export class VoiceMessage extends HTMLElement {
     root.adoptedStyleSheets = [sheet];
     const toggle = () => {
       this.#complain("");
+      this.#prepare();
       player.toggle(this);
     };
     const bar = new Seekbar((ms) => player.seek(this, ms), toggle);
@@ -170,7 +187,8 @@ export class VoiceMessage extends HTMLElement {
     };
     this.#parts = parts;
     const head = h("header", {}, parts.sender, h("span", { class: "fresh" }), parts.at, parts.menu.button);
-    parts.controls = h("div", { class: "controls" }, parts.play, bar.element, parts.time, parts.speed);
+    const near = { onpointerenter: () => this.#prepare(), onfocusin: () => this.#prepare() };
+    parts.controls = h("div", { class: "controls", ...near }, parts.play, bar.element, parts.time, parts.speed);
     const foot = h("footer", {}, parts.notes, parts.receipt);
     parts.article = h("article", {}, head, parts.controls, parts.state, text.text, parts.trouble, parts.menu.area, foot);
     root.append(parts.article);

@@ -59,6 +59,7 @@ class Visit:
         self.complaints: list[str] = []
         self.page.on("console", lambda said: self._hear(said.type, said.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.url = url
         self.page.goto(f"{url}/#token={person.token}")
 
     def open(self, thread: Thread) -> Page:
@@ -83,9 +84,9 @@ class Visit:
     def wait_for_silence(self) -> None:
         self._wait_until("sounds.every(s => s.paused)")
 
-    def forgive(self, complaint: str) -> None:
+    def forgive(self, *complaints: str) -> None:
         """The browser itself reports requests that a test makes fail."""
-        self.complaints = [each for each in self.complaints if complaint not in each]
+        self.complaints = [said for said in self.complaints if not any(each in said for each in complaints)]
 
     def close(self) -> None:
         self.page.unroute_all(behavior="wait")

@@ -46,8 +46,8 @@ def visit(chromium: Browser, stack: StackInfo) -> Iterator[Visiting]:
     with ExitStack() as closed:
         visits: list[Visit] = []
 
-        def open_page(person: Person, **options: object) -> Visit:
-            opened = closed.enter_context(closing(Visit(chromium, stack.url, person, **options)))
+        def open_page(person: Person, url: str = stack.url, **options: object) -> Visit:
+            opened = closed.enter_context(closing(Visit(chromium, url, person, **options)))
             visits.append(opened)
             return opened
 

@@ -51,10 +51,13 @@ class Person:
 
     def speak(self, thread: Thread, *recordings: str | bytes) -> list[dict[str, Any]]:
         """Sends recordings (names of samples, or bytes) and waits until nothing more will happen to them."""
-        path = f"/v1/threads/{thread.id}/voice-messages"
-        bodies = [(SAMPLES / each).read_bytes() if isinstance(each, str) else each for each in recordings]
-        sent = [self._call("POST", path, content=body)["id"] for body in bodies]
+        sent = [self.send(thread, each)["id"] for each in recordings]
         return [self.settled(message_id) for message_id in sent]
+
+    def send(self, thread: Thread, recording: str | bytes) -> dict[str, Any]:
+        """The message as it is at first."""
+        body = (SAMPLES / recording).read_bytes() if isinstance(recording, str) else recording
+        return self._call("POST", f"/v1/threads/{thread.id}/voice-messages", content=body)
 
     def listen(self, message: dict[str, Any]) -> None:
         """As if it had been played to its end."""
@@ -71,6 +74,13 @@ class Person:
                 return message
             time.sleep(0.1)
         raise AssertionError(f"{message_id} is not settled: {message}")
+
+    def messages(self, thread: Thread) -> list[dict[str, Any]]:
+        """Newest first."""
+        return list(self._call("GET", f"/v1/threads/{thread.id}/messages?limit=100")["items"])
+
+    def signal(self, thread: Thread, kind: str) -> None:
+        self._send("POST", f"/v1/threads/{thread.id}/signals", json={"kind": kind})
 
     def message(self, message_id: str) -> dict[str, Any]:
         return self._call("GET", f"/v1/messages/{message_id}")

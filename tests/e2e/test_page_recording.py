@@ -53,24 +53,56 @@ def test_holding_the_button_records_until_it_is_let_go(alice: Person, visit: Vis
     expect(page.get_by_label("Message", exact=True)).to_be_visible()
 
 
-def test_a_recording_survives_a_lost_line_and_a_closed_tab(alice: Person, visit: Visiting) -> None:
+def test_the_countdown_turns_at_50_seconds_and_ends_at_60_with_the_recording_kept(
+    alice: Person, visit: Visiting
+) -> None:
     thread = alice.start_thread("bob")
     visitor = visit(alice)
     page = visitor.open(thread)
-    visitor.context.route("**/voice-messages", lambda route: route.abort())
-    _record(page, 3_000)
-    page.get_by_role("button", name="Send recording").click()
-    expect(page.get_by_role("list", name="Not sent yet")).to_contain_text("can't be reached")
+    page.clock.install()
+    page.get_by_role("button", name=_RECORD).click()
+    expect(page.get_by_role("button", name="Stop recording")).to_be_focused()
+    page.wait_for_timeout(1_000)
+    page.clock.run_for(48_000)
+    expect(page.get_by_role("timer")).to_contain_text("0:4")
+    page.clock.run_for(4_000)
+    expect(page.get_by_role("timer")).to_contain_text("s left")
+    expect(page.locator(".recorder")).to_have_attribute("data-soon", "")
+    page.clock.run_for(9_000)
+    expect(page.get_by_text("Recorded 1:00")).to_be_visible()
+    expect(page.get_by_role("button", name="Send recording")).to_be_focused()
     assert _kept(visitor) == 1
-    visitor.context.unroute_all()
-    page.close()
-    visitor.page = visitor.context.new_page()
-    visitor.page.goto(f"{page.url.partition('#')[0]}#token={alice.token}")
-    visitor.open(thread)
-    expect(visitor.page.locator("voice-message")).to_have_count(1)
-    expect(visitor.page.get_by_role("list", name="Not sent yet")).to_be_empty()
+    page.keyboard.press("Escape")
+    expect(page.get_by_label("Message", exact=True)).to_be_visible()
     assert _kept(visitor) == 0
-    visitor.forgive("Failed to load resource")
+
+
+def test_a_refused_microphone_is_told(alice: Person, visit: Visiting) -> None:
+    thread = alice.start_thread("bob")
+    page = visit(alice).open(thread)
+    page.evaluate(
+        "void (navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError')))"
+    )
+    page.get_by_role("button", name=_RECORD).click()
+    expect(page.get_by_role("alert").get_by_text("microphone can't be used")).to_be_visible()
+    expect(page.get_by_label("Message", exact=True)).to_be_visible()
+
+
+def test_recording_and_sending_need_no_pointer(alice: Person, visit: Visiting) -> None:
+    thread = alice.start_thread("bob")
+    page = visit(alice).open(thread)
+    page.get_by_role("button", name=_RECORD).focus()
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Stop recording")).to_be_focused()
+    page.wait_for_timeout(3_500)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Send recording")).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    expect(page.get_by_role("button", name="Listen to the recording")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("voice-message")).to_contain_text("Please review the slides.")
+    expect(page.get_by_role("button", name=_RECORD)).to_be_focused()
 
 
 def _record(page: Page, milliseconds: int) -> None:
