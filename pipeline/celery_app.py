@@ -14,6 +14,8 @@ from storage.jobs import QUEUES, Queue
 
 _ENOUGH_RINGS = 64
 _PUBLISH_TIMEOUT_S = 1
+# A router that forgets a connection tells nobody: a worker notices within about twice this, and connects again.
+_SILENCE_S = 5
 
 
 def create_celery(broker_url: str, drain: Callable[[Queue], None] | None = None) -> Celery:
@@ -29,7 +31,8 @@ def create_celery(broker_url: str, drain: Callable[[Queue], None] | None = None)
         worker_send_task_events=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options={} if drain else _impatient(broker_url),
+        broker_transport_options=_watchful(broker_url) if drain else _impatient(broker_url),
+        broker_heartbeat=_SILENCE_S if drain else 0,
         broker_connection_timeout=_PUBLISH_TIMEOUT_S if drain is None else 4,
     )
     if drain is not None:
@@ -74,6 +77,12 @@ def _queues(broker_url: str) -> list[BrokerQueue]:
         BrokerQueue(name, routing_key=name, queue_arguments=arguments)  # type: ignore[no-untyped-call]
         for name in QUEUES
     ]
+
+
+def _watchful(broker_url: str) -> dict[str, Any]:
+    if broker_url.startswith("amqp"):
+        return {}
+    return {"socket_timeout": _SILENCE_S, "socket_keepalive": True, "health_check_interval": _SILENCE_S}
 
 
 def _impatient(broker_url: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """`earshot worker`: a Celery worker whose tasks drain the queues."""
 
 import logging
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from celery.signals import worker_ready, worker_shutting_down
@@ -13,6 +14,8 @@ from storage.jobs import Lane, Queue
 from transcode import jail_report
 
 log = logging.getLogger(__name__)
+# How long messages wait at most for a worker that no ring reaches.
+_LOOK_S = 10.0
 
 
 def run(queues: Sequence[Queue], lane: Lane | None = None) -> int:
@@ -23,7 +26,8 @@ def run(queues: Sequence[Queue], lane: Lane | None = None) -> int:
     if "speech" in queues:
         # Loaded before the first ring is heard, so that no message waits for it.
         log.info("model: %s", context.engine.model)
-    app = create_celery(context.settings.pipeline.broker_url, Drain(context, lane))
+    drain = Drain(context, lane)
+    app = create_celery(context.settings.pipeline.broker_url, drain)
     stop = _stop_with(context)
     start = _start_with(context, queues)
     worker_shutting_down.connect(stop, weak=False)
@@ -38,9 +42,31 @@ def run(queues: Sequence[Queue], lane: Lane | None = None) -> int:
         without_mingle=True,
         without_heartbeat=True,
     )
-    worker.start()
-    context.close()
+    lookers = [_looking(context, drain, queue) for queue in queues]
+    try:
+        worker.start()
+    finally:
+        context.stopping.set()
+        for looker in lookers:
+            looker.join()
+        context.close()
     return int(worker.exitcode or 0)
+
+
+def _looking(context: Context, drain: Callable[[Queue], None], queue: Queue) -> threading.Thread:
+    """Looks for work without being rung for, once in a while: a broker that is away, or that our client does not hear
+    any more, delays messages and stops none."""
+
+    def look() -> None:
+        while not context.stopping.wait(_LOOK_S):
+            try:
+                drain(queue)
+            except Exception:
+                log.exception("looking for work in %s failed", queue)
+
+    thread = threading.Thread(target=look, name=f"looks-{queue}")
+    thread.start()
+    return thread
 
 
 def _threads(context: Context, queues: Sequence[Queue]) -> int:

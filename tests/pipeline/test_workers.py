@@ -99,6 +99,16 @@ def test_what_came_while_the_broker_forgot_everything_is_rung_for_by_the_reaper(
     wait_until(transcribed(read, second), worker)
 
 
+def test_without_any_broker_messages_take_longer_and_arrive(
+    context: Context, start: Start, upload: Upload, read: Read
+) -> None:
+    worker = start("worker", "--queues", "media,speech", EARSHOT_BROKER_URL=f"redis://127.0.0.1:{free_port()}/0")
+    message_id = upload("late.ogg")
+    wait_until(transcribed(read, message_id), worker)
+    worker.ask_to_stop()
+    assert worker.wait(20) == 0
+
+
 def test_a_killed_workers_job_is_done_by_the_next(context: Context, start: Start, upload: Upload, read: Read) -> None:
     message_id = upload("meeting.m4a")
     killed = start("worker", "--queues", "media")
