@@ -1,22 +1,38 @@
 """The broker forgets everything, dies, is away or hangs while people send: it is only a doorbell."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 import redis
+from amqp.exceptions import NotFound
+from kombu import Connection
 
+from storage.jobs import QUEUES
 from tests.faults.checker import Table, check, settle
 from tests.faults.load import Load
 from tests.faults.scale import OUTAGE_S, SEED, share
 from tests.faults.world import World
 
+Fault = Callable[[World], None]
+
+
+@pytest.fixture(scope="module")
+def on_rabbitmq(tmp_path_factory: pytest.TempPathFactory, rabbitmq_url: str) -> Iterator[World]:
+    with World(tmp_path_factory.mktemp("rabbitmq"), broker_url=rabbitmq_url) as world:
+        yield world
+
 
 def flush(world: World) -> None:
-    with redis.Redis.from_url(world.broker_url) as broker:
-        for _ in range(5):
-            broker.flushall()
-            time.sleep(OUTAGE_S / 15)
+    """All that it holds is gone, again and again."""
+    for _ in range(5):
+        if world.redis is None:
+            _delete_queues(world.broker_url)
+        else:
+            with redis.Redis.from_url(world.broker_url) as broker:
+                broker.flushall()
+        time.sleep(OUTAGE_S / 15)
 
 
 def restart(world: World) -> None:
@@ -39,16 +55,36 @@ def forgotten(world: World) -> None:
     world.broker.forget()
 
 
+slow = pytest.mark.fault(25)
+
+
 @pytest.mark.fault(8)
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("fault", [flush, restart, away, hangs, forgotten])
-def test_messages_are_taken_and_finished_whatever_the_broker_does(
-    world: World, fault: Callable[[World], None], tell: Callable[[Table], Table]
-) -> None:
-    load = Load(world, share(4), over_s=OUTAGE_S, seed=SEED)
+@pytest.mark.parametrize("fault", [flush, restart, away, hangs, pytest.param(forgotten, marks=slow)])
+def test_redis(world: World, fault: Fault, tell: Callable[[Table], Table]) -> None:
+    tell(_table(world, fault)).assert_whole()
+
+
+@pytest.mark.fault(25)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("fault", [flush, away, hangs, forgotten])
+def test_rabbitmq(on_rabbitmq: World, fault: Fault, tell: Callable[[Table], Table]) -> None:
+    tell(_table(on_rabbitmq, fault)).assert_whole()
+    on_rabbitmq.mend()
+
+
+def _table(world: World, fault: Fault) -> Table:
+    load = Load(world, share(5), over_s=OUTAGE_S, seed=SEED)
     fault(world)
     world.mend()
     told = load.finish()
     settle(world, told)
     assert not told.problems, "uploads don't need the broker"
-    tell(check(world, told)).assert_whole()
+    return check(world, told)
+
+
+def _delete_queues(url: str) -> None:
+    with Connection(url) as broker:
+        for queue in QUEUES:
+            with suppress(NotFound):
+                broker.channel().queue_delete(queue)
