@@ -81,7 +81,7 @@ def _queues(broker_url: str) -> list[BrokerQueue]:
 
 def _watchful(broker_url: str) -> dict[str, Any]:
     if broker_url.startswith("amqp"):
-        return {}
+        return {"read_timeout": _SILENCE_S, "write_timeout": _SILENCE_S}
     return {"socket_timeout": _SILENCE_S, "socket_keepalive": True, "health_check_interval": _SILENCE_S}
 
 
