@@ -30,6 +30,7 @@ EQUAL_WORK = Policy(
     read_on=False,
     tokens_per_second=TOKENS_PER_SECOND,
     spare_tokens=-math.floor(TOKENS_PER_SECOND * (CAREFUL_CONTEXT.tail_s + CAREFUL_CONTEXT.step_s / 2)),
+    letters_per_second=None,
     suppress_end=True,
 )
 

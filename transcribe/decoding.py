@@ -14,6 +14,9 @@ PROMPT_BUDGET = MAX_LENGTH // 2 - 1
 # The densest scripts take about 15 tokens per second of fast speech; a row that needs more is looping.
 TOKENS_PER_SECOND = 15.0
 SPARE_TOKENS = 16
+# The fastest speakers reach 22 a second, in short words a little more.
+LETTERS_PER_SECOND = 30.0
+SPARE_LETTERS = 10
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Policy:
     sparse_tokens_per_second: float = 2.0
     tokens_per_second: float = TOKENS_PER_SECOND
     spare_tokens: int = SPARE_TOKENS
+    letters_per_second: float | None = LETTERS_PER_SECOND
     suppress_end: bool = False
 
     def cap(self, frames: int) -> int:
@@ -68,6 +72,12 @@ class Reading:
         if policy.no_speech is None or policy.lowest_logprob is None:
             return False
         return self.no_speech > policy.no_speech and self.avg_logprob < policy.lowest_logprob
+
+    def hurried(self, policy: Policy, voiced_s: float) -> bool:
+        """Nobody says so much in so short a time: a knock or a chirp passed for a voice, and the model made it up."""
+        if policy.letters_per_second is None:
+            return False
+        return len(self.text) > policy.letters_per_second * voiced_s + SPARE_LETTERS
 
 
 def generate(

@@ -187,7 +187,7 @@ class Reader:
     def _empty(self, row: Row, reading: Reading) -> bool:
         # After every retry still no end of text: a loop, not words.
         endless = reading.capped and reading.looped(self.policy)
-        return endless or self._worthless(row, reading)
+        return endless or reading.hurried(self.policy, row.voiced_s) or self._worthless(row, reading)
 
     def _result(self, row: Row, language: Language, reading: Reading, timed: list[Any]) -> RowResult:
         text = "" if self._empty(row, reading) else reading.text

@@ -92,6 +92,13 @@ def test_the_model_may_say_that_nobody_speaks_only_of_what_it_doubts() -> None:
     assert not reading("Thank you.", -0.3, no_speech=0.9).silent(POLICY)
 
 
+def test_nobody_says_a_sentence_in_the_time_of_a_knock() -> None:
+    assert reading("Call me back, please.").hurried(POLICY, 0.16)
+    assert not reading("Yes.").hurried(POLICY, 0.12)
+    assert not reading("Thank you, bye bye!").hurried(POLICY, 0.6)
+    assert not reading("x" * 220).hurried(POLICY, 10.0)
+
+
 def test_a_loop_is_the_last_choice() -> None:
     loop, doubtful, poor = reading("na " * 90, -0.1), reading("Maybe.", -1.2), reading("Perhaps.", -1.9)
     assert best_reading([loop, doubtful, poor], POLICY) is doubtful

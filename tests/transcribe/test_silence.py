@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.transcribe.recordings import recordings
+from tools.micro.heldout import quiet_clips
 from transcribe import Clip, Transcript
 from transcribe.clip import SAMPLE_RATE, Samples
 from transcribe.engine import FittedEngine
@@ -36,6 +37,13 @@ def test_where_nobody_speaks_no_word_is_written(engine: FittedEngine, samples: S
     (outcome,) = engine.transcribe([Clip(samples)])
 
     assert outcome == Transcript("no_speech", None, None, "", (), "micro")
+
+
+def test_nor_in_noises_that_sound_like_the_start_of_a_word(engine: FittedEngine) -> None:
+    clips = quiet_clips()
+    assert any(speech_windows(samples, 8.0) for samples in clips)
+    outcomes = engine.transcribe([Clip(samples) for samples in clips])
+    assert all(isinstance(outcome, Transcript) and outcome.state == "no_speech" for outcome in outcomes)
 
 
 def test_silence_costs_the_model_nothing(engine: FittedEngine) -> None:
