@@ -13,8 +13,8 @@ from jwt.exceptions import PyJWKClientConnectionError, PyJWTError
 
 from api.errors import Problem
 from api.settings import ApiSettings
+from ingest.names import MAX_USER
 
-MAX_USER = 128
 _BEARER = HTTPBearer(
     auto_error=False, bearerFormat="JWT", description="`sub` is the user, `scope` what else is allowed"
 )

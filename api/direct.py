@@ -9,12 +9,12 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from api.answers import answers, json_answer
 from api.auth import ActingUser
 from api.errors import Problem, not_found
-from api.models import ExternalId, Language
 from api.once import Key, Made, once
 from api.services import Here, Services
 from api.threads import require_member
 from ingest.direct import Direct
 from ingest.errors import Refused, too_large
+from ingest.names import ExternalId, Language
 from pipeline.render import MessageView, Moment
 from storage.ids import is_id
 from storage.uploads import NewUpload

@@ -38,7 +38,7 @@ def decode_seq(cursor: str | None) -> int | None:
     match _parts(cursor):
         case None:
             return None
-        case [int(seq)] if 0 <= seq <= MAX_SEQ:
+        case [int(seq)] if abs(seq) <= MAX_SEQ:
             return seq
     raise _broken()
 

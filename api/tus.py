@@ -11,8 +11,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import Problem
-from api.models import ExternalId, Language
 from ingest.checksums import ALGORITHMS
+from ingest.names import ExternalId, Language
 from storage.uploads import StoredUpload
 
 PREFIX = "/v1/uploads"

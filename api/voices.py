@@ -11,10 +11,10 @@ from api.answers import answers, json_answer
 from api.auth import ActingUser
 from api.errors import not_found
 from api.messages import require_ready, seen_voice
-from api.models import ExternalId, Language
 from api.once import REPLAYED, Key, checked
 from api.services import Here, Services
 from api.threads import checked_thread
+from ingest.names import ExternalId, Language
 from ingest.receive import receive
 from ingest.spool import Spool
 from ingest.voice import Ticket, Upload

@@ -52,6 +52,7 @@ def bury(connection: Connection, dead: DeadJob, cause: str = "worker_died") -> N
             dead.message_id,
             code="processing_failed",
             message="We could not process this recording. It is kept, and we can try again.",
+            quiet=dead.quiet,
         )
     elif dead.transcript_id is not None:
         transcripts.fail(
@@ -59,6 +60,7 @@ def bury(connection: Connection, dead: DeadJob, cause: str = "worker_died") -> N
             dead.transcript_id,
             code="transcription_failed",
             message="We could not transcribe this recording. It can be tried again.",
+            quiet=dead.quiet,
         )
 
 
@@ -72,7 +74,7 @@ def _blame(context: Context, job: Job, error: Exception) -> None:
     final = isinstance(error, (TranscribeError, AudioGone))
     with context.database.transaction() as connection:
         if jobs.blame(connection, job, reason=f"{type(error).__name__}: {error}"[:500], final=final):
-            dead = DeadJob(job.id, job.queue, job.message_id, job.transcript_id, job.run_id)
+            dead = DeadJob(job.id, job.queue, job.message_id, job.transcript_id, job.run_id, job.quiet)
             bury(connection, dead, _cause(error))
 
 

@@ -3,11 +3,12 @@
 Uploads are the most frequent writes. What belongs to them alone is one statement, built once.
 """
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Select, bindparam, delete, select
 
-from storage import events, jobs, threads
+from storage import events, history, jobs, threads
 from storage.errors import StorageUnavailable
 from storage.ids import new_id
 from storage.messages import Original
@@ -26,13 +27,18 @@ def add_voice(
     language: str | None,
     external_id: str | None,
     lane: jobs.Lane = jobs.Lane.LIVE,
+    sent_at: datetime | None = None,
 ) -> None:
     """For the transaction that accepts an upload; StorageUnavailable when the original was swept meanwhile: put it
-    again."""
+    again.
+
+    `sent_at` makes it history: it takes its place by that time and nobody is told of it.
+    """
+    is_history = sent_at is not None
     values = {
         "id": message_id,
         "thread_id": thread_id,
-        "seq": threads.next_seq(connection, thread_id),
+        "seq": _place(connection, thread_id, sent_at),
         "sender_id": sender,
         "external_id": external_id,
         "transcript_id": new_id("tra"),
@@ -41,11 +47,20 @@ def add_voice(
         "size": original.size,
         "sha256": original.sha256,
         "container": original.container,
+        **({"created_at": sent_at} if is_history else {}),
     }
-    if connection.execute(_ARRIVAL, {_NEW + name: value for name, value in values.items()}).first() is None:
+    arrival = _HISTORY if is_history else _ARRIVAL
+    if connection.execute(arrival, {_NEW + name: value for name, value in values.items()}).first() is None:
         raise StorageUnavailable("the original was swept before anything referred to it")
-    jobs.add(connection, "media", message_id, lane=lane)
-    events.add(connection, "message.created", thread_id=thread_id, message_id=message_id)
+    jobs.add(connection, "media", message_id, lane=lane, quiet=is_history)
+    if not is_history:
+        events.add(connection, "message.created", thread_id=thread_id, message_id=message_id)
+
+
+def _place(connection: Connection, thread_id: str, sent_at: datetime | None) -> int:
+    if sent_at is None:
+        return threads.next_seq(connection, thread_id)
+    return history.place(connection, thread_id, sent_at)
 
 
 def _new(name: str) -> BindParameter[Any]:
@@ -53,10 +68,10 @@ def _new(name: str) -> BindParameter[Any]:
     return bindparam(_NEW + name)
 
 
-def _arrival() -> Select[tuple[str]]:
+def _arrival(*more: str) -> Select[tuple[str]]:
     """Gives the original's key when its intent was there to be settled."""
     message = messages.insert().values(
-        {name: _new(name) for name in ("id", "thread_id", "seq", "sender_id", "external_id")} | {"kind": "voice"}
+        {name: _new(name) for name in ("id", "thread_id", "seq", "sender_id", "external_id", *more)} | {"kind": "voice"}
     )
     transcript = transcripts.insert().values(
         id=_new("transcript_id"),
@@ -81,3 +96,4 @@ def _arrival() -> Select[tuple[str]]:
 
 
 _ARRIVAL = _arrival()
+_HISTORY = _arrival("created_at")

@@ -8,9 +8,10 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PATTERN = re.compile(rf"[a-z]{{3}}_[{_ALPHABET}]{{26}}")
 
 
-def new_id(prefix: str) -> str:
-    """A new id such as `msg_01hzy…`; prefixes: thr msg upl tra rep whk job."""
-    number = (time.time_ns() // 1_000_000 << 80) | secrets.randbits(80)
+def new_id(prefix: str, at: float | None = None) -> str:
+    """A new id such as `msg_01hzy…`; prefixes: thr msg upl tra rep whk job. It sorts by `at`, Unix time, or by now."""
+    made_ms = time.time_ns() // 1_000_000 if at is None else int(at * 1000)
+    number = (made_ms << 80) | secrets.randbits(80)
     return f"{prefix}_" + "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
 
 

@@ -42,6 +42,7 @@ class Job:
     attempts: int
     requeues: int
     alone: bool
+    quiet: bool
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class DeadJob:
     message_id: str
     transcript_id: str | None
     run_id: str | None
+    quiet: bool
 
 
 def add(
@@ -62,7 +64,9 @@ def add(
     *,
     transcript_id: str | None = None,
     lane: Lane = Lane.LIVE,
+    quiet: bool = False,
 ) -> str:
+    """What a `quiet` job comes to is told to nobody: its message is years old."""
     job_id = new_id("job")
     connection.execute(
         jobs.insert().values(
@@ -72,6 +76,7 @@ def add(
             state="queued",
             message_id=message_id,
             transcript_id=transcript_id,
+            quiet=quiet,
         )
     )
     return job_id
@@ -285,7 +290,7 @@ def counts(connection: Connection) -> list[tuple[str, str, int, int]]:
     return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
-_DEAD_JOB = (jobs.c.id, jobs.c.queue, jobs.c.message_id, jobs.c.transcript_id, jobs.c.run_id)
+_DEAD_JOB = (jobs.c.id, jobs.c.queue, jobs.c.message_id, jobs.c.transcript_id, jobs.c.run_id, jobs.c.quiet)
 _JOB_COLUMNS = (
     jobs.c.id,
     jobs.c.queue,
@@ -297,6 +302,7 @@ _JOB_COLUMNS = (
     jobs.c.attempts,
     jobs.c.requeues,
     jobs.c.alone,
+    jobs.c.quiet,
 )
 
 

@@ -184,8 +184,8 @@ def remove(connection: Connection, message_id: str) -> bool:
     return bool(remove_all(connection, [message_id]))
 
 
-def remove_all(connection: Connection, ids: Sequence[str]) -> list[str]:
-    """The same for many; returns those that were not gone already."""
+def remove_all(connection: Connection, ids: Sequence[str], *, quiet: bool = False) -> list[str]:
+    """The same for many; returns those that were not gone already. `quiet`: nobody was told that they were there."""
     rows = connection.execute(
         update(messages)
         .where(messages.c.id.in_(ids), messages.c.deleted_at.is_(None))
@@ -199,7 +199,8 @@ def remove_all(connection: Connection, ids: Sequence[str]) -> list[str]:
     for table in (plays, search_entries, transcripts, voices):
         connection.execute(delete(table).where(table.c.message_id.in_(removed)))
     intents.erase_later(connection, removed, settle_s=ERASURE_SETTLES_S)
-    events.add_all(connection, "message.deleted", {row.id: row.thread_id for row in rows})
+    if not quiet:
+        events.add_all(connection, "message.deleted", {row.id: row.thread_id for row in rows})
     return removed
 
 

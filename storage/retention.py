@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, func, select, update
 
 from storage import intents
-from storage.tables import messages, search_entries, transcripts, voices
+from storage.tables import jobs, messages, search_entries, transcripts, voices
 
 _AT_ONCE = 200
 Step = Callable[[Connection, timedelta, str], str | None]
@@ -64,10 +64,16 @@ STEPS: Mapping[str, Step] = {
 
 
 def _old(kept: timedelta, after: str, column: Any) -> Select[Any]:
+    # What was imported can be old enough before it has been worked on: that comes first.
+    open_job = select(jobs.c.id).where(jobs.c.message_id == messages.c.id, jobs.c.state.in_(("queued", "running")))
     return (
         select(voices.c.message_id, column)
         .join(messages, messages.c.id == voices.c.message_id)
-        .where(voices.c.message_id > after, messages.c.created_at < func.clock_timestamp() - kept)
+        .where(
+            voices.c.message_id > after,
+            messages.c.created_at < func.clock_timestamp() - kept,
+            ~open_job.exists(),
+        )
         .order_by(voices.c.message_id)
         .limit(_AT_ONCE)
         .with_for_update(of=[messages, voices], key_share=True)

@@ -57,7 +57,8 @@ participants = Table(
     Column("thread_id", Text, ForeignKey("threads.id", ondelete="CASCADE"), primary_key=True),
     Column("user_id", Text, primary_key=True),
     _moment("joined_at", nullable=False, server_default=NOW),
-    Column("visible_after_seq", BigInteger, nullable=False, server_default=text("0")),
+    # By default all of it, also the history that is imported later: numbered below zero (storage/history.py).
+    Column("visible_after_seq", BigInteger, nullable=False, server_default=text("-9007199254740992")),
     Column("read_seq", BigInteger, nullable=False, server_default=text("0")),
     Index("participants_user_id_idx", "user_id", "thread_id"),
 )
@@ -76,6 +77,7 @@ messages = Table(
     _moment("deleted_at"),
     UniqueConstraint("thread_id", "seq"),
     Index("messages_sender_id_idx", "sender_id", "id"),
+    Index("messages_external_id_idx", "thread_id", "external_id", postgresql_where=text("external_id IS NOT NULL")),
 )
 
 voices = Table(
@@ -172,6 +174,8 @@ jobs = Table(
     Column("requeues", Integer, nullable=False, server_default=text("0")),
     Column("expiries", Integer, nullable=False, server_default=text("0")),
     Column("alone", Boolean, nullable=False, server_default=text("false")),
+    # Whether nobody is told what it comes to.
+    Column("quiet", Boolean, nullable=False, server_default=text("false")),
     Column("reason", Text),
     Column("worker", Text),
     # When it was claimed last; jobs of one claim have the same.
@@ -437,4 +441,16 @@ upload_usage = Table(
     Column("messages", Integer, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Index("upload_usage_hour_idx", "hour"),
+)
+
+# One row for each recording that an import has brought or that was refused, so that it is brought once.
+imports = Table(
+    "imports",
+    metadata,
+    # A hash: of the recording's thread and external id, or of thread, sender, time and content.
+    Column("key", Text, primary_key=True),
+    Column("message_id", Text, nullable=False),
+    # Why it can't become a message that plays; its message was withdrawn then.
+    Column("error_code", Text),
+    _moment("created_at", nullable=False, server_default=NOW),
 )

@@ -1,18 +1,20 @@
 """Threads and who is in them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Connection, Select, Text, delete, func, literal, select, tuple_, update
+from sqlalchemy import ARRAY, Connection, Select, Text, delete, func, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
 from storage.ids import new_id
 from storage.tables import NOW, messages, participants, plays, threads
 
 MAX_PARTICIPANTS = 256
+# Below the number of every message, that of imported history too.
+EVERYTHING = -(2**53)
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,17 @@ def has_member(connection: Connection, thread_id: str, user_id: str) -> bool:
     return connection.execute(query).first() is not None
 
 
+def named(connection: Connection, ids: Collection[str], external_ids: Collection[str]) -> dict[tuple[str, str], str]:
+    """Ids of the threads that exist, by ("id", …) and ("external_id", …)."""
+    by_name = or_(threads.c.id.in_(ids), threads.c.external_id.in_(external_ids))
+    found: dict[tuple[str, str], str] = {}
+    for row in connection.execute(select(threads.c.id, threads.c.external_id).where(by_name)):
+        found["id", row.id] = row.id
+        if row.external_id is not None:
+            found["external_id", row.external_id] = row.id
+    return found
+
+
 def members(connection: Connection, thread_id: str) -> list[str]:
     query = select(participants.c.user_id).where(participants.c.thread_id == thread_id)
     return list(connection.execute(query.order_by(participants.c.user_id)).scalars())
@@ -118,7 +131,7 @@ def add_member(connection: Connection, thread_id: str, user_id: str, *, history:
     count = select(func.count()).where(participants.c.thread_id == thread_id)
     if connection.execute(count).scalar_one() >= MAX_PARTICIPANTS:
         return False
-    visible_after = 0 if history else last_seq
+    visible_after = EVERYTHING if history else last_seq
     connection.execute(
         participants.insert().values(thread_id=thread_id, user_id=user_id, visible_after_seq=visible_after)
     )
@@ -206,7 +219,14 @@ def _unplayed(me: Any) -> Any:
     )
     return (
         select(func.count())
-        .where(*_visible(me), messages.c.kind == "voice", messages.c.sender_id != me.c.user_id, ~heard)
+        .where(
+            *_visible(me),
+            # Nobody has to catch up on history.
+            messages.c.seq > 0,
+            messages.c.kind == "voice",
+            messages.c.sender_id != me.c.user_id,
+            ~heard,
+        )
         .scalar_subquery()
     )
 

@@ -92,7 +92,8 @@ def finish(
     search.refresh(connection, work.message_id)
     if not keep_speech and work.speech_key is not None:
         _give_up_speech(connection, work.message_id, work.speech_key)
-    events.add(connection, "transcript.completed", thread_id=work.thread_id, message_id=work.message_id)
+    if not job.quiet:
+        events.add(connection, "transcript.completed", thread_id=work.thread_id, message_id=work.message_id)
 
 
 def _adopt(connection: Connection, work: SpeechWork, result: SpeechResult) -> None:
@@ -112,14 +113,14 @@ def _give_up_speech(connection: Connection, message_id: str, speech_key: str) ->
     intents.declare(connection, message_id, [speech_key], ttl_s=0)
 
 
-def fail(connection: Connection, transcript_id: str, *, code: str, message: str) -> None:
+def fail(connection: Connection, transcript_id: str, *, code: str, message: str, quiet: bool = False) -> None:
     row = connection.execute(
         update(transcripts)
         .where(transcripts.c.id == transcript_id, messages.c.id == transcripts.c.message_id)
         .values(state="failed", error_code=code, error_message=message, finished_at=NOW)
         .returning(messages.c.id, messages.c.thread_id)
     ).first()
-    if row is not None:
+    if row is not None and not quiet:
         events.add(connection, "transcript.failed", thread_id=row.thread_id, message_id=row.id)
 
 

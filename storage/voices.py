@@ -76,19 +76,21 @@ def finish(connection: Connection, job: jobs.Job, work: MediaWork, result: Media
         work.message_id,
         transcript_id=work.transcript_id,
         lane=jobs.Lane(job.lane),
+        quiet=job.quiet,
     )
-    events.add(connection, "voice.ready", thread_id=work.thread_id, message_id=work.message_id)
+    if not job.quiet:
+        events.add(connection, "voice.ready", thread_id=work.thread_id, message_id=work.message_id)
 
 
 def reject(connection: Connection, job: jobs.Job, work: MediaWork, *, code: str, message: str) -> None:
     """The file can't become a message that plays: final, and the file's fault."""
     jobs.finish(connection, job)
-    _end(connection, work.message_id, "rejected", code, message)
+    _end(connection, work.message_id, "rejected", code, message, quiet=job.quiet)
 
 
-def fail(connection: Connection, message_id: str, *, code: str, message: str) -> None:
+def fail(connection: Connection, message_id: str, *, code: str, message: str, quiet: bool = False) -> None:
     """We could not process it; the original is kept and the job can be revived."""
-    _end(connection, message_id, "failed", code, message)
+    _end(connection, message_id, "failed", code, message, quiet=quiet)
 
 
 def revive(connection: Connection, message_id: str) -> None:
@@ -99,12 +101,12 @@ def revive(connection: Connection, message_id: str) -> None:
     )
 
 
-def _end(connection: Connection, message_id: str, state: str, code: str, message: str) -> None:
+def _end(connection: Connection, message_id: str, state: str, code: str, message: str, *, quiet: bool) -> None:
     changed = connection.execute(
         update(voices)
         .where(voices.c.message_id == message_id)
         .values(state=state, error_code=code, error_message=message)
     )
-    if changed.rowcount:
+    if changed.rowcount and not quiet:
         thread_id = connection.execute(select(messages.c.thread_id).where(messages.c.id == message_id)).scalar_one()
         events.add(connection, f"voice.{state}", thread_id=thread_id, message_id=message_id)

@@ -1,7 +1,9 @@
 """A worker's context on the real servers, and messages whose recordings really lie in the store."""
 
 import hashlib
+import os
 import secrets
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from sqlalchemy import text
 
 from ingest.settings import IngestSettings
 from pipeline.context import Context
+from pipeline.embedded.process import Process
 from pipeline.leases import LeaseKeeper
 from pipeline.rings import Ringer
 from pipeline.settings import PipelineSettings, Settings
@@ -25,7 +28,9 @@ from tests import stack
 from transcode import TranscodeSettings, sniff
 from transcribe import Engine, TranscribeSettings, load_engine
 
-SAMPLES = Path(__file__).parent.parent.parent / "pipeline" / "samples"
+ROOT = Path(__file__).parent.parent.parent
+SAMPLES = ROOT / "pipeline" / "samples"
+Start = Callable[..., Process]
 
 
 @pytest.fixture(scope="session")
@@ -112,6 +117,39 @@ def objects(context: Context) -> Callable[[str], set[str]]:
         return {found.key.split("/")[-2] for found in context.store.list(prefix)}
 
     return kinds
+
+
+@pytest.fixture
+def start(context: Context, tmp_path: Path) -> Iterator[Start]:
+    """Starts `earshot` with these arguments on the context's servers."""
+    storage, started = context.settings.storage, []
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("EARSHOT_", "AWS_"))},
+        "EARSHOT_DATABASE_URL": storage.database_url,
+        "EARSHOT_BROKER_URL": context.settings.pipeline.broker_url,
+        "EARSHOT_S3_ENDPOINT_URL": storage.s3_endpoint_url or "",
+        "EARSHOT_S3_BUCKET": storage.s3_bucket,
+        "AWS_ACCESS_KEY_ID": storage.s3_access_key or "",
+        "AWS_SECRET_ACCESS_KEY": storage.s3_secret_key.get_secret_value() if storage.s3_secret_key else "",
+        "EARSHOT_MODEL": "micro",
+        "EARSHOT_DEPLOYMENT": "local",
+        "EARSHOT_JAIL": "weak",
+        "EARSHOT_LEASE_S": "3",
+        "EARSHOT_REAPER_TICK_S": "0.5",
+    }
+
+    def run(*arguments: str, **settings: str) -> Process:
+        log = tmp_path / f"{len(started)}.log"
+        argv = [sys.executable, "-m", "pipeline", *arguments]
+        started.append(Process(argv, log=log, env={**environment, **settings}, cwd=ROOT))
+        return started[-1]
+
+    yield run
+    for process in started:
+        if process.exit_status() is None:
+            process.ask_to_stop()
+    for process in started:
+        process.end(patience_s=20)
 
 
 def sql(context: Context, statement: str, **values: Any) -> list[Any]:

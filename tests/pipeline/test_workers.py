@@ -2,10 +2,8 @@
 
 import os
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 import redis
@@ -13,49 +11,13 @@ from kombu import Connection
 
 from pipeline.context import Context
 from pipeline.embedded.ports import free_port
-from pipeline.embedded.process import Process
 from pipeline.rings import Ringer
 from storage.jobs import QUEUES
 from storage.messages import Message
-from tests.pipeline.conftest import Upload, sql
+from tests.pipeline.conftest import Start, Upload, sql
 from tests.stack import wait_until
 
-ROOT = Path(__file__).parent.parent.parent
-Start = Callable[..., Process]
 Read = Callable[[str], Message]
-
-
-@pytest.fixture
-def start(context: Context, tmp_path: Path) -> Iterator[Start]:
-    """Starts `earshot` with these arguments on the context's servers."""
-    storage, started = context.settings.storage, []
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("EARSHOT_", "AWS_"))},
-        "EARSHOT_DATABASE_URL": storage.database_url,
-        "EARSHOT_BROKER_URL": context.settings.pipeline.broker_url,
-        "EARSHOT_S3_ENDPOINT_URL": storage.s3_endpoint_url or "",
-        "EARSHOT_S3_BUCKET": storage.s3_bucket,
-        "AWS_ACCESS_KEY_ID": storage.s3_access_key or "",
-        "AWS_SECRET_ACCESS_KEY": storage.s3_secret_key.get_secret_value() if storage.s3_secret_key else "",
-        "EARSHOT_MODEL": "micro",
-        "EARSHOT_DEPLOYMENT": "local",
-        "EARSHOT_JAIL": "weak",
-        "EARSHOT_LEASE_S": "3",
-        "EARSHOT_REAPER_TICK_S": "0.5",
-    }
-
-    def run(*arguments: str, **settings: str) -> Process:
-        log = tmp_path / f"{len(started)}.log"
-        argv = [sys.executable, "-m", "pipeline", *arguments]
-        started.append(Process(argv, log=log, env={**environment, **settings}, cwd=ROOT))
-        return started[-1]
-
-    yield run
-    for process in started:
-        if process.exit_status() is None:
-            process.ask_to_stop()
-    for process in started:
-        process.end(patience_s=20)
 
 
 def transcribed(read: Read, message_id: str) -> Callable[[], bool]:

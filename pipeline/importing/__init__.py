@@ -1,0 +1,1 @@
+"""Bringing an archive of recordings into the store: `earshot import`."""

@@ -1,0 +1,105 @@
+"""What an import has brought already, so that bringing it again changes nothing."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import ARRAY, Connection, Text, bindparam, delete, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+
+from storage import messages as stored
+from storage.tables import imports, messages, transcripts, voices
+
+_ENDED = ("rejected", "failed")
+_WRITTEN = ("completed", "no_speech", "failed")
+
+
+@dataclass(frozen=True)
+class Known:
+    """`error_code` says why it was refused; its message was withdrawn then."""
+
+    key: str
+    message_id: str
+    error_code: str | None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a message is. `state` is its voice's, None once the message is deleted. `settled`: no work is left."""
+
+    state: str | None
+    error_code: str | None
+    error_message: str | None
+    settled: bool
+
+
+def find(connection: Connection, keys: Collection[str]) -> dict[str, Known]:
+    if not keys:
+        return {}
+    rows = connection.execute(_FIND, {"keys": list(keys)})
+    return {row.key: Known(*row) for row in rows}
+
+
+def sent_here(connection: Connection, named: Collection[tuple[str, str, str]]) -> dict[tuple[str, str, str], str]:
+    """Messages, deleted ones too, that have these (thread, sender, external id), however they came."""
+    if not named:
+        return {}
+    rows = connection.execute(
+        select(messages.c.thread_id, messages.c.sender_id, messages.c.external_id, messages.c.id).where(
+            tuple_(messages.c.thread_id, messages.c.external_id).in_({(each[0], each[2]) for each in named}),
+            messages.c.external_id.is_not(None),
+        )
+    )
+    found = {(row.thread_id, row.sender_id, row.external_id): row.id for row in rows}
+    return {name: found[name] for name in named if name in found}
+
+
+def claim(connection: Connection, key: str, message_id: str) -> bool:
+    """For the transaction that makes the message; False when this recording was brought before."""
+    made = connection.execute(
+        insert(imports).values(key=key, message_id=message_id).on_conflict_do_nothing().returning(imports.c.key)
+    )
+    return made.first() is not None
+
+
+def refuse(connection: Connection, key: str, message_id: str, code: str) -> None:
+    """Takes the message away, for its recording can't be played, and remembers why."""
+    stored.remove_all(connection, [message_id], quiet=True)
+    connection.execute(
+        update(imports).where(imports.c.key == key, imports.c.message_id == message_id).values(error_code=code)
+    )
+
+
+def forget_refused(connection: Connection, key: str) -> None:
+    """So that it is tried again."""
+    connection.execute(delete(imports).where(imports.c.key == key, imports.c.error_code.is_not(None)))
+
+
+def progress(connection: Connection, ids: Collection[str]) -> Mapping[str, Progress]:
+    if not ids:
+        return {}
+    rows = connection.execute(_PROGRESS, {"ids": list(ids)}).all()
+    return {row.id: Progress(row.state, row.error_code, row.error_message, _settled(row)) for row in rows}
+
+
+def _settled(row: object) -> bool:
+    state, written = row.state, row.written  # type: ignore[attr-defined]
+    return state is None or state in _ENDED or (state == "ready" and written in (None, *_WRITTEN))
+
+
+def _any_of(name: str):  # type: ignore[no-untyped-def]
+    return func.any(bindparam(name, type_=ARRAY(Text)))
+
+
+_FIND = select(imports.c.key, imports.c.message_id, imports.c.error_code).where(imports.c.key == _any_of("keys"))
+_PROGRESS = (
+    select(
+        messages.c.id,
+        voices.c.state,
+        voices.c.error_code,
+        voices.c.error_message,
+        transcripts.c.state.label("written"),
+    )
+    .outerjoin(voices, voices.c.message_id == messages.c.id)
+    .outerjoin(transcripts, transcripts.c.id == voices.c.transcript_id)
+    .where(messages.c.id == _any_of("ids"))
+)
