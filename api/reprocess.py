@@ -12,9 +12,9 @@ from api import paging
 from api.answers import answers, json_answer
 from api.auth import Admin, Caller
 from api.errors import Problem, not_found
-from api.models import Language, UserId
 from api.once import Key, Made, once
 from api.services import Here, Services
+from ingest.names import Language, UserId
 from pipeline import reprocess_request, reprocess_view
 from pipeline.reprocess_view import RunView
 from storage import run_items, runs

@@ -9,7 +9,7 @@ MAX_TITLE = 200
 MAX_EXTERNAL_ID = 200
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     if not text.isprintable():
         raise ValueError("must be printable characters")
     return text
@@ -19,9 +19,9 @@ def _primary_subtag(language: str) -> str:
     return language.partition("-")[0].lower()
 
 
-UserId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_USER), AfterValidator(_printable)]
-Title = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TITLE), AfterValidator(_printable)]
-ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_EXTERNAL_ID), AfterValidator(_printable)]
+UserId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_USER), AfterValidator(printable)]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TITLE), AfterValidator(printable)]
+ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_EXTERNAL_ID), AfterValidator(printable)]
 # A language tag such as en or pt-BR, of which the models know the first part.
 Language = Annotated[
     str,
