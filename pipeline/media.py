@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline import reprocess_items
 from pipeline.context import Context
 from pipeline.publishing import Artifact, patiently, publish
-from storage import run_items, voices
+from storage import jobs, run_items, voices
 from storage.jobs import Job
 from storage.keys import object_key
 from storage.messages import StoredRendition
@@ -23,6 +23,7 @@ def process(context: Context, job: Job) -> None:
     """Ends with the voice ready or rejected, for a run with its item done; raises LeaseLost, storage's errors, or
     whatever kept it from that."""
     with context.database.transaction() as connection:
+        jobs.confirm(connection, job)
         is_new = job.run_id is None
         work = voices.start(connection, job.message_id) if is_new else run_items.start_media(connection, job)
     if work is None:
@@ -80,7 +81,7 @@ def _publish(context: Context, job: Job, work: MediaWork, media: Media) -> None:
 
     # A run leaves the speech audio as it is: its text was made of it.
     stored = [*renditions, speech] if job.run_id is None else renditions
-    publish(context, work.message_id, stored, commit)
+    publish(context, job, stored, commit)
     log.info("%s ready: %d ms", work.message_id, media.duration_ms)
 
 

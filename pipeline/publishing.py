@@ -7,8 +7,9 @@ from io import BytesIO
 from pathlib import Path
 
 from pipeline.context import Context
-from storage import intents
+from storage import intents, jobs
 from storage.errors import LeaseLost, StorageFull, StorageUnavailable
+from storage.jobs import Job
 
 log = logging.getLogger(__name__)
 # A dead worker's objects are swept after this; a live one has long finished or lost its lease by then.
@@ -27,14 +28,15 @@ class Artifact:
     content_type: str
 
 
-def publish(context: Context, message_id: str, artifacts: Sequence[Artifact], commit: Callable[[], None]) -> None:
+def publish(context: Context, job: Job, artifacts: Sequence[Artifact], commit: Callable[[], None]) -> None:
     """Declares the keys, puts the objects, then runs `commit`, which must write the rows that refer to them.
 
-    When the lease turns out to be lost the objects are given up for the sweep and LeaseLost is raised.
+    Raises LeaseLost: nothing is put when it was lost before, and what was put is given up for the sweep.
     """
     keys = [artifact.key for artifact in artifacts]
     with context.database.transaction() as connection:
-        intents.declare(connection, message_id, keys, ttl_s=INTENT_TTL_S)
+        jobs.confirm(connection, job)
+        intents.declare(connection, job.message_id, keys, ttl_s=INTENT_TTL_S)
     for artifact in artifacts:
         _put(context, artifact)
     try:

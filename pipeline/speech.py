@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline import reprocess_items
 from pipeline.context import Context
 from pipeline.publishing import Artifact, publish
-from storage import run_items, threads, transcripts
+from storage import jobs, run_items, threads, transcripts
 from storage.errors import AudioGone
 from storage.jobs import Job
 from storage.keys import object_key
@@ -76,6 +76,7 @@ def _transcribe_group(
 
 def _start(context: Context, job: Job) -> SpeechWork | None:
     with context.database.transaction() as connection:
+        jobs.confirm(connection, job)
         if job.run_id is not None:
             return run_items.start_speech(connection, job)
         assert job.transcript_id is not None
@@ -157,7 +158,7 @@ def _publish(context: Context, engine: Engine, item: Prepared, transcript: Trans
                 connection, item.job, item.work, result, keep_speech=context.settings.pipeline.keep_speech_audio
             )
 
-    publish(context, item.work.message_id, [Artifact(key, body, len(body), sha256, "application/json")], commit)
+    publish(context, item.job, [Artifact(key, body, len(body), sha256, "application/json")], commit)
     log.info("%s transcribed: %s %s", item.work.message_id, transcript.state, transcript.language)
 
 

@@ -130,6 +130,15 @@ def heartbeat(connection: Connection, held: Sequence[Job], *, lease_s: float) ->
     return {row.id for row in rows}
 
 
+def confirm(connection: Connection, job: Job) -> None:
+    """Raises LeaseLost unless the job is still this worker's; then it stays so until the transaction ends.
+
+    For what a worker writes before it has a result: one that was stopped for long must not undo another's work.
+    """
+    if connection.execute(select(jobs.c.id).where(_mine(job)).with_for_update(read=True)).first() is None:
+        raise LeaseLost(f"job {job.id} is no longer held with token {job.token}")
+
+
 def finish(connection: Connection, job: Job) -> None:
     """To be called first in the transaction that writes the job's result; raises LeaseLost when it may not.
 

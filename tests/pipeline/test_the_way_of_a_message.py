@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline import failures, media, speech
+from pipeline import failures, media, publishing, speech
 from pipeline.context import Context
 from pipeline.draining import Drain
 from pipeline.reaper import Reaper
@@ -106,12 +106,24 @@ def test_a_bad_file_is_rejected_with_a_code_and_the_next_message_is_served(
     assert read(good).voice.state == "ready"  # type: ignore[union-attr]
 
 
+@pytest.fixture
+def _lease_lost_behind_the_first_puts(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, late = publishing.patiently, iter([True])
+
+    def lose_it_first(context: Context, step: Callable[[], None]) -> None:
+        if next(late, False):
+            lose_the_lease(context)
+        real(context, step)
+
+    monkeypatch.setattr(publishing, "patiently", lose_it_first)
+
+
+@pytest.mark.usefixtures("_lease_lost_behind_the_first_puts")
 def test_a_late_worker_can_not_finish_and_what_it_stored_is_still_whole(
     context: Context, upload: Upload, read: Read, objects: Objects
 ) -> None:
     message_id = upload("late.ogg")
     late = claim(context, "media")
-    lose_the_lease(context)
     with pytest.raises(LeaseLost):
         media.process(context, late)
     drain(context)
@@ -120,10 +132,44 @@ def test_a_late_worker_can_not_finish_and_what_it_stored_is_still_whole(
     assert objects(message_id) == EVERYTHING
 
 
+@pytest.mark.parametrize("queue", jobs.QUEUES)
+def test_a_worker_that_was_stopped_behind_its_claim_undoes_nothing(
+    context: Context, upload: Upload, read: Read, queue: jobs.Queue
+) -> None:
+    message_id = upload("late.ogg")
+    if queue == "speech":
+        Drain(context, None)("media")
+    late = claim(context, queue)
+    lost: list[Exception] = []
+    lose_the_lease(context)
+    drain(context)
+    if queue == "media":
+        with pytest.raises(LeaseLost):
+            media.process(context, late)
+    else:
+        speech.process(context, [late], lambda job, error: lost.append(error))
+        assert [type(error) for error in lost] == [LeaseLost]
+    voice = read(message_id).voice
+    assert voice is not None
+    assert voice.transcript is not None
+    assert (voice.state, voice.transcript.state) == ("ready", "completed")
+
+
+def test_a_worker_that_lost_its_lease_stores_nothing(
+    context: Context, upload: Upload, objects: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message_id = upload("late.ogg")
+    real = media._transcode
+    monkeypatch.setattr(media, "_transcode", lambda *given: (real(*given), lose_the_lease(context))[0])
+    with pytest.raises(LeaseLost):
+        media.process(context, claim(context, "media"))
+    assert objects(message_id) == {"original"}
+
+
+@pytest.mark.usefixtures("_lease_lost_behind_the_first_puts")
 def test_what_a_dead_worker_had_stored_is_swept(context: Context, upload: Upload, objects: Objects) -> None:
     message_id = upload("late.ogg")
     late = claim(context, "media")
-    lose_the_lease(context)
     with pytest.raises(LeaseLost):
         media.process(context, late)
     assert objects(message_id) == {"original", "m4a", "opus", "speech"}
