@@ -1,12 +1,14 @@
 """Prometheus metrics: requests by route, never by id, and what waits in the queues."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from storage import jobs
+from pipeline import reprocess_view
+from pipeline.reprocess_view import RunView
+from storage import jobs, runs
 from storage.database import Database
 from storage.errors import StorageFull, StorageUnavailable
 
@@ -50,6 +52,7 @@ class Queues:
         try:
             with self._database.transaction() as connection:
                 counts, waits = jobs.counts(connection), jobs.oldest_waits(connection)
+                progress = [reprocess_view.read(connection, run_id) for run_id in runs.moving(connection)]
         except (StorageUnavailable, StorageFull) as error:
             log.warning("no queue metrics: %s", error)
             reached.add_metric([], 0)
@@ -67,3 +70,25 @@ class Queues:
         for queue, lane, seconds in waits:
             age.add_metric([queue, _LANES[lane]], seconds)
         yield age
+        yield from _of_runs(progress)
+
+
+def _of_runs(progress: Sequence[RunView | None]) -> Iterator[Metric]:
+    """Of those that are not over: a run is a time series for as long as it takes."""
+    done = GaugeMetricFamily(
+        "earshot_reprocess_messages", "Messages of a run by what became of them", labels=["run", "kind", "outcome"]
+    )
+    total = GaugeMetricFamily("earshot_reprocess_total", "Messages that a run is about", labels=["run", "kind"])
+    rate = GaugeMetricFamily("earshot_reprocess_rate", "Messages a second, lately", labels=["run", "kind"])
+    left = GaugeMetricFamily("earshot_reprocess_eta_seconds", "How long a run will take on", labels=["run", "kind"])
+    for run in progress:
+        if run is None:
+            continue
+        labels = [run.id, run.kind]
+        for outcome in (*runs.OUTCOMES, "deleted"):
+            done.add_metric([*labels, outcome], getattr(run, outcome))
+        total.add_metric(labels, run.total)
+        rate.add_metric(labels, run.rate_per_s)
+        if run.eta_s is not None:
+            left.add_metric(labels, run.eta_s)
+    yield from (done, total, rate, left)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from ingest.names import ExternalId, Language, Title, UserId
+from ingest.names import ExternalId, Language, Title, UserId, printable
 from storage.threads import MAX_PARTICIPANTS
 
 MAX_TEXT = 10_000
@@ -22,6 +22,8 @@ def _storable(text: str) -> str:
 
 Said = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT), AfterValidator(_storable)]
 
+ModelName = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(printable)]
+
 
 class NewThread(BaseModel):
     participants: list[UserId] = Field(max_length=MAX_PARTICIPANTS)
@@ -38,10 +40,13 @@ class NewText(BaseModel):
 
 
 class NewTranscript(BaseModel):
-    # A model is chosen for the whole service; asking for another one must not look as if it were heard.
+    """Without `model`, the one that the workers run."""
+
+    # What is not known must not look as if it were heard.
     model_config = ConfigDict(extra="forbid")
 
     language: Language | None = None
+    model: ModelName | None = None
 
 
 class Correction(BaseModel):

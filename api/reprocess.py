@@ -5,13 +5,14 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
 from api import paging
 from api.answers import answers, json_answer
 from api.auth import Admin, Caller
 from api.errors import Problem, not_found
+from api.models import ModelName
 from api.once import Key, Made, once
 from api.services import Here, Services
 from ingest.names import Language, UserId
@@ -39,17 +40,14 @@ def _thread_id(text: str) -> str:
     return text
 
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=300, pattern=r"^[^\x00]+$")]
-
-
 class FilterBody(BaseModel):
     """All that is given must hold; with nothing given, every message. `model`, `model_version`, `language`,
     `confidence_below` and `state` are of the transcript that is active now."""
 
     model_config = ConfigDict(extra="forbid")
 
-    model: Name | None = None
-    model_version: Name | None = None
+    model: ModelName | None = None
+    model_version: ModelName | None = None
     language: Language | None = None
     confidence_below: float | None = Field(None, gt=0, le=1)
     state: Literal["completed", "no_speech", "failed"] | None = None
@@ -69,7 +67,7 @@ class NewRun(BaseModel):
 
     kind: runs.Kind
     filter: FilterBody = FilterBody()
-    model: Name | None = None
+    model: ModelName | None = None
     language: Language | None = None
     policy: runs.Policy | None = None
     rate_per_s: float | None = Field(None, gt=0, le=100_000)
@@ -189,11 +187,7 @@ def _plan(body: NewRun) -> Plan:
         for name in ("model", "language", "policy"):
             if getattr(body, name) is not None:
                 raise Problem("invalid_request", f"body.{name}: only for transcribe")
-    if body.model is not None:
-        try:
-            reprocess_request.check_model(body.model)
-        except ModelError as error:
-            raise Problem("invalid_request", f"body.model: {error.message}") from error
+    require_model(body.model)
     given = body.filter
     if _no_time(given.created_after, given.created_before):
         raise Problem("invalid_request", "body.filter: created_after must be before created_before")
@@ -207,6 +201,15 @@ def _plan(body: NewRun) -> Plan:
         rate_limit=body.rate_per_s,
         at_most=body.limit,
     )
+
+
+def require_model(name: str | None) -> None:
+    """Raises Problem for one that can't be."""
+    if name is not None:
+        try:
+            reprocess_request.check_model(name)
+        except ModelError as error:
+            raise Problem("invalid_request", f"body.model: {error.message}") from error
 
 
 def _no_time(after: datetime | None, before: datetime | None) -> bool:

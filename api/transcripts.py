@@ -13,6 +13,7 @@ from api.messages import require_ready, seen, seen_voice
 from api.models import Correction, NewTranscript
 from api.once import Key, Made, once
 from api.paging import Page
+from api.reprocess import require_model
 from api.services import Here, Services
 from pipeline.render import MessageView, TranscriptView, transcript_view
 from storage import jobs, messages, transcripts
@@ -103,6 +104,7 @@ def transcribe_again(
     key: Key = None,
 ) -> Response:
     """Makes a further version, for instance in a language that was not recognised. What is there stays."""
+    require_model(body.model)
     with here.database.transaction() as connection:
         _, voice = seen_voice(connection, message_id, user)
         made = once(connection, request, user, key, body, lambda: _add_version(connection, message_id, voice, body))
@@ -204,6 +206,6 @@ def _add_version(connection: Connection, message_id: str, voice: messages.Voice,
     require_ready(voice)
     if any(version.state in ("pending", "processing") for version in transcripts.versions(connection, message_id)):
         raise Problem("transcript_not_ready", "a version is being made: wait for it")
-    transcript_id = transcripts.add_version(connection, message_id, language=body.language)
+    transcript_id = transcripts.add_version(connection, message_id, language=body.language, model=body.model)
     jobs.add(connection, "speech", message_id, transcript_id=transcript_id)
     return Made(202, transcript_id)

@@ -7,7 +7,7 @@ import sys
 import typer
 from pydantic import ValidationError
 
-from pipeline.commands import client, imports, local, operate, serve
+from pipeline.commands import client, imports, local, operate, reprocess, serve
 from pipeline.commands.errors import UserError
 from storage.errors import StorageUnavailable
 from transcode import JailError
@@ -36,6 +36,7 @@ for command in (
 app.command("import")(imports.import_archive)
 app.add_typer(operate.jobs, name="jobs")
 app.add_typer(operate.models, name="models")
+app.add_typer(reprocess.app, name="reprocess")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,6 +13,8 @@ from pipeline.commands.errors import UserError
 from pipeline.tokens import sign, signing_secret
 
 Json = dict[str, Any]
+# A long run is watched for days.
+_TOKEN_S = 30 * 24 * 3600
 _SETTLED_VOICE = ("rejected", "failed")
 _SETTLED_TRANSCRIPT = ("completed", "no_speech", "failed")
 
@@ -25,8 +28,10 @@ class Client:
 
     @classmethod
     def from_data_dir(cls, data_dir: Path, user: str, *, scope: str = "") -> Self:
-        """For the stack that runs from this folder, or the deployment that EARSHOT_PUBLIC_URL names."""
-        return cls(base_url(data_dir), sign(signing_secret(data_dir), user, scope=scope, seconds=3600))
+        """For the stack that runs from this folder, or the deployment that EARSHOT_PUBLIC_URL names; with the token in
+        EARSHOT_TOKEN where its tokens are signed elsewhere."""
+        given = os.environ.get("EARSHOT_TOKEN")
+        return cls(base_url(data_dir), given or sign(signing_secret(data_dir), user, scope=scope, seconds=_TOKEN_S))
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +73,29 @@ class Client:
             cursor = page["next_cursor"]
             if cursor is None:
                 return found[::-1]
+
+    def begin_run(self, body: Json) -> Json:
+        return self._json("POST", "/v1/reprocess", json=body)
+
+    def runs(self) -> list[Json]:
+        """The latest ones."""
+        return list(self._json("GET", "/v1/reprocess")["items"])
+
+    def run(self, run_id: str) -> Json:
+        return self._json("GET", f"/v1/reprocess/{run_id}")
+
+    def change_run(self, run_id: str, change: str) -> Json:
+        return self._json("POST", f"/v1/reprocess/{run_id}/{change}")
+
+    def run_items(self, run_id: str, outcome: str) -> Iterator[Json]:
+        cursor = None
+        while True:
+            params = {"outcome": outcome, "limit": 100, **({"cursor": cursor} if cursor else {})}
+            page = self._json("GET", f"/v1/reprocess/{run_id}/items", params=params)
+            yield from page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
 
     @staticmethod
     def is_settled(message: Json) -> bool:
