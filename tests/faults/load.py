@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import random
+import socket
 import time
 import uuid
 import wave
@@ -24,6 +25,7 @@ PATIENCE_S = 180
 _SENDERS = 3
 # One of so many goes in pieces.
 _RESUMABLE = 3
+_PIECE = 32 * 1024
 _RATE = 22_050
 _CHUNK = {"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream"}
 
@@ -126,22 +128,38 @@ class Sender:
         answer = self._until(201, lambda: self._client.post(path, content=body, headers=headers))
         return self._accepted(str(answer.json()["id"]), body)
 
-    def send_resumable(self, thread: str, body: bytes, chunk: int = 32 * 1024) -> str:
-        """In pieces, each from where the server says that it is."""
+    def send_resumable(self, thread: str, body: bytes) -> str:
+        """In pieces."""
+        return self.complete(self.begin(thread, body), body)
+
+    def begin(self, thread: str, body: bytes) -> str:
+        """Where to send the pieces."""
         headers = {
             "Tus-Resumable": "1.0.0",
             "Upload-Length": str(len(body)),
             "Upload-Metadata": f"thread_id {_base64(thread)}",
             "Idempotency-Key": str(uuid.uuid4()),
         }
-        upload = self._until(201, lambda: self._client.post("/v1/uploads", headers=headers)).headers["Location"]
+        return self._until(201, lambda: self._client.post("/v1/uploads", headers=headers)).headers["Location"]
+
+    def begin_a_piece(self, upload: str, body: bytes) -> socket.socket:
+        """The connection over which half of a piece has gone, and the other half never comes."""
+        url = self._client.base_url.join(upload)
+        headers = {**self._client.headers, **_at(0), "Host": "earshot", "Content-Length": str(_PIECE)}
+        lines = [f"PATCH {url.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        connection = socket.create_connection((url.host, url.port))
+        connection.sendall("\r\n".join(lines).encode() + body[: _PIECE // 2])
+        return connection
+
+    def complete(self, upload: str, body: bytes) -> str:
+        """Goes on from where the server says that it is."""
         until = time.monotonic() + PATIENCE_S
         while time.monotonic() < until:
             now = self._until(200, lambda: self._client.head(upload, headers={"Tus-Resumable": "1.0.0"}))
             if message := now.headers.get("Earshot-Message-Id"):
                 return self._accepted(message, body)
             offset = int(now.headers["Upload-Offset"])
-            piece = {"content": body[offset : offset + chunk], "headers": _at(offset)}
+            piece = {"content": body[offset : offset + _PIECE], "headers": _at(offset)}
             self._try(204, partial(self._client.patch, upload, **piece))
         pytest.fail("an upload never became a message")
 

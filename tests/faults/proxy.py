@@ -33,6 +33,7 @@ class Trap:
     reply: bool
     caught: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
+    dropped: bool = False
 
     def catches(self, chunk: bytes, connection: "_Connection") -> bool:
         found = not self.caught.is_set() and any(pattern in chunk for pattern in self.patterns)
@@ -40,6 +41,17 @@ class Trap:
 
     def release(self) -> None:
         self.released.set()
+
+    def drop(self) -> None:
+        """What was caught is never said."""
+        self.dropped = True
+        self.released.set()
+
+    def hold(self) -> None:
+        self.caught.set()
+        self.released.wait()
+        if self.dropped:
+            raise ConnectionResetError
 
 
 class Proxy:
@@ -218,8 +230,7 @@ class _Connection:
         while chunk := self._server.recv(_CHUNK):
             self._wait(len(chunk))
             if self._held is not None and not chunk.startswith(b"HTTP/1.1 100"):
-                self._held.caught.set()
-                self._held.released.wait()
+                self._held.hold()
                 self._held = None
             self._client.sendall(chunk)
         self._client.shutdown(socket.SHUT_WR)
@@ -235,8 +246,7 @@ class _Connection:
         if trap.reply:
             self._held = trap
         else:
-            trap.caught.set()
-            trap.released.wait()
+            trap.hold()
 
     def _refused(self, chunk: bytes) -> bool:
         """Answers a request by itself, and swallows the body that follows."""
