@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from api.answers import answers, json_answer
 from api.auth import ActingUser
 from api.errors import Problem, not_found
-from api.once import Key, Made, once
+from api.once import REPLAYED, Key, Made, once
 from api.services import Here, Services
 from api.threads import require_member
 from ingest.direct import Direct
@@ -85,8 +85,9 @@ async def complete(upload_id: str, here: Here, user: ActingUser) -> Response:
 
 
 def _complete(here: Services, direct: Direct, upload_id: str, user: str) -> Response:
-    message = direct.complete(upload_id, user)
-    return json_answer(here.renderer.message(message), 201, {"Location": f"/v1/messages/{message.id}"})
+    done = direct.complete(upload_id, user)
+    headers = {"Location": f"/v1/messages/{done.message.id}", **(REPLAYED if done.again else {})}
+    return json_answer(here.renderer.message(done.message), 201, headers)
 
 
 def _new_upload(thread_id: str, user: str, body: NewDirect) -> NewUpload:

@@ -41,6 +41,14 @@ class Grant:
 
 
 @dataclass(frozen=True)
+class Completed:
+    """`again` says that an earlier call has made the message."""
+
+    message: Message
+    again: bool
+
+
+@dataclass(frozen=True)
 class Seen:
     """What bytes turned out to be: `size` of them, their digest in hex, and how they begin."""
 
@@ -87,11 +95,10 @@ class Direct:
         )
         return Grant(url, headers, datetime.now(UTC) + URL_TTL)
 
-    def complete(self, upload_id: str, user: str) -> Message:
-        """The message, made now or by an earlier call.
-
-        Raises NoUpload (also when its message was deleted), StorageUnavailable, and Refused: `upload_expired`,
+    def complete(self, upload_id: str, user: str) -> Completed:
+        """Raises NoUpload (also when its message was deleted), StorageUnavailable, and Refused: `upload_expired`,
         `invalid_request` (nothing was put, or not as much as was announced), `checksum_mismatch`, `unsupported_format`.
+
         After a refusal the client may put other bytes and complete again.
         """
         with self._database.transaction() as connection:
@@ -100,11 +107,14 @@ class Direct:
             return self._existing(upload)
         try:
             message = self._make_message(upload)
-        except NotAccepted:
-            return self._existing(upload)
+        except (NotAccepted, Refused):
+            # Another call may have been quicker, and cleared away what this one was looking at.
+            if self._finished(upload):
+                return self._existing(upload)
+            raise
         self._ring("media")
         self._clear(upload)
-        return message
+        return Completed(message, again=False)
 
     def _make_message(self, upload: StoredUpload) -> Message:
         source, message_id = upload_key(self._prefix, upload.id), new_id("msg")
@@ -146,13 +156,18 @@ class Direct:
         except StorageUnavailable:
             log.warning("an upload's object stays until it is swept")
 
-    def _existing(self, upload: StoredUpload) -> Message:
+    def _finished(self, upload: StoredUpload) -> bool:
+        with self._database.transaction() as connection:
+            now = uploads.get(connection, upload.id, upload.user_id, "direct")
+        return now is not None and now.state == "finished"
+
+    def _existing(self, upload: StoredUpload) -> Completed:
         with self._database.transaction() as connection:
             now = _usable(uploads.get(connection, upload.id, upload.user_id, "direct"))
             message = messages.get(connection, now.message_id or "", upload.user_id)
         if message is None:
             raise NoUpload
-        return message
+        return Completed(message, again=True)
 
 
 def _usable(upload: StoredUpload | None) -> StoredUpload:

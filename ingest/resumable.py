@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -19,6 +20,7 @@ from ingest.turns import NoUpload, Turns, raise_refusal
 from ingest.voice import NoThread, sniffed
 from storage import idempotency, threads, uploads
 from storage.database import Database
+from storage.errors import StorageFull, StorageUnavailable
 from storage.uploads import NewUpload, NotAccepted, StoredUpload
 from transcode.containers import HEAD_BYTES
 
@@ -112,17 +114,25 @@ class Resumable:
     async def _receive_held(self, upload_id: str, user: str, offset: int, body: Body, begun: bytes) -> StoredUpload:
         """In as many transactions as the memory that one request may use makes necessary."""
         hold, upload = await self._turns.taken(upload_id, user, offset, body.size or len(begun))
-        waiting = bytearray(begun)
-        with self._holds.listed(hold):
-            while upload.state == "open" and not upload.is_full:
-                room = upload.length - upload.received
-                while body.state == "coming" and len(waiting) < min(room, self._holds.share_bytes()):
-                    waiting += await body.read(hold)
-                piece, waiting = bytes(waiting[:room]), bytearray()
-                more = body.state == "coming"
-                upload = await self._add(upload, user, piece, hold, keep=more)
-                if not more:
-                    break
+        try:
+            with self._holds.listed(hold):
+                return await self._receive_pieces(upload, user, body, hold, bytearray(begun))
+        except BaseException:
+            await self._let_go(hold)
+            raise
+
+    async def _receive_pieces(
+        self, upload: StoredUpload, user: str, body: Body, hold: Hold, waiting: bytearray
+    ) -> StoredUpload:
+        while upload.state == "open" and not upload.is_full:
+            room = upload.length - upload.received
+            while body.state == "coming" and len(waiting) < min(room, self._holds.share_bytes()):
+                waiting += await body.read(hold)
+            piece, waiting = bytes(waiting[:room]), bytearray()
+            more = body.state == "coming"
+            upload = await self._add(upload, user, piece, hold, keep=more)
+            if not more:
+                break
         return upload
 
     async def _add(self, upload: StoredUpload, user: str, piece: bytes, hold: Hold, *, keep: bool) -> StoredUpload:
@@ -149,7 +159,12 @@ class Resumable:
                     upload = await self._turns.written(write, upload_id, user, offset, spool.size)
                 return upload
         finally:
-            await self._turns.run(partial(uploads.let_go, upload_id=upload_id, holder=hold.name))
+            await self._let_go(hold)
+
+    async def _let_go(self, hold: Hold) -> None:
+        """Where storage is away the next one has to pass this holder over."""
+        with suppress(StorageUnavailable, StorageFull):
+            await self._turns.run(partial(uploads.let_go, upload_id=hold.upload_id, holder=hold.name))
 
     async def _fill(self, spool: Spool, body: Body, hold: Hold, checksum: Checksum, room: int) -> None:
         hasher = checksum.hasher()

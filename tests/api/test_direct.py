@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -53,9 +54,43 @@ def test_completing_again_gives_the_same_message(carol: Person, hers: str, recor
     first, second = _complete(carol, granted), _complete(carol, granted)
     assert (first.status_code, second.status_code) == (201, 201)
     assert first.json()["id"] == second.json()["id"]
+    assert ("idempotency-replayed" in first.headers, second.headers["idempotency-replayed"]) == (False, "true")
     assert len(carol.get(f"/v1/threads/{hers}/messages").json()["items"]) == 1
     carol.delete(f"/v1/messages/{first.json()['id']}")
     assert _complete(carol, granted).status_code == 404
+
+
+def test_completing_at_the_same_time_gives_one_message(carol: Person, hers: str, recording: bytes) -> None:
+    for _ in range(4):
+        granted = _begin(carol, hers, recording)
+        _put(granted, recording)
+        with ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(lambda granted: _complete(carol, granted), [granted] * 6))
+        assert {answer.status_code for answer in answers} == {201}
+        assert len({answer.json()["id"] for answer in answers}) == 1
+        assert sum("idempotency-replayed" not in answer.headers for answer in answers) == 1
+    assert len(carol.get(f"/v1/threads/{hers}/messages").json()["items"]) == 4
+
+
+@pytest.mark.parametrize("step", ["get", "copy"])
+def test_completing_what_another_call_has_just_cleared_away_gives_its_message(
+    open_server: Server, carol: Person, hers: str, recording: bytes, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    store, granted = open_server.services.store, _begin(carol, hers, recording)
+    _put(granted, recording)
+    quicker: list[httpx.Response] = []
+    real = getattr(store, step)
+
+    def overtaken(*arguments: Any, **details: Any) -> Any:
+        patch.undo()
+        quicker.append(_complete(carol, granted))
+        return real(*arguments, **details)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, step, overtaken)
+        slower = _complete(carol, granted)
+    assert [quicker[0].status_code, slower.status_code] == [201, 201]
+    assert quicker[0].json()["id"] == slower.json()["id"]
 
 
 def test_what_is_put_after_completion_changes_nothing(
