@@ -1,5 +1,6 @@
 """For operators: transcribing or transcoding stored messages again, however many there are."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -210,6 +211,11 @@ def require_model(name: str | None) -> None:
             reprocess_request.check_model(name)
         except ModelError as error:
             raise Problem("invalid_request", f"body.model: {error.message}") from error
+
+
+def is_model_name(name: str) -> bool:
+    """Rather than a folder or a hub id: which of those there are is not for everybody to try."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is not None
 
 
 def _no_time(after: datetime | None, before: datetime | None) -> bool:

@@ -13,7 +13,7 @@ from api.messages import require_ready, seen, seen_voice
 from api.models import Correction, NewTranscript
 from api.once import Key, Made, once
 from api.paging import Page
-from api.reprocess import require_model
+from api.reprocess import is_model_name, require_model
 from api.services import Here, Services
 from pipeline.render import MessageView, TranscriptView, transcript_view
 from storage import jobs, messages, transcripts
@@ -99,11 +99,14 @@ def transcribe_again(
     message_id: str,
     request: Request,
     here: Here,
+    caller: AnyCaller,
     user: ActingUser,
     body: NewTranscript = NewTranscript(),
     key: Key = None,
 ) -> Response:
     """Makes a further version, for instance in a language that was not recognised. What is there stays."""
+    if body.model is not None and not (caller.is_service or caller.is_admin) and not is_model_name(body.model):
+        raise Problem("invalid_request", "body.model: the name of a model, such as base")
     require_model(body.model)
     with here.database.transaction() as connection:
         _, voice = seen_voice(connection, message_id, user)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Connection, Select, and_, func, select, text, true, update
+from sqlalchemy import ARRAY, CTE, ColumnElement, Connection, Select, Text, and_, cast, func, select, text, update
 
 from storage import run_jobs
 from storage.runs import QUEUE_OF, Filter, Kind, Plan, Run, last_message
@@ -154,7 +154,7 @@ def _source(walk: Walk, after: Any) -> Select[Any]:
     chosen, behind = walk.filter, str(after or "")
     if chosen.ids is not None:
         if walk.run_id is None:
-            given = func.unnest(sorted(set(chosen.ids))).table_valued("id").render_derived()
+            given = func.unnest(cast(sorted(set(chosen.ids)), ARRAY(Text))).table_valued("id").render_derived()
             return select(given.c.id, given.c.id.label("place")).where(given.c.id > behind)
         mine = (run_ids.c.run_id == walk.run_id) & (run_ids.c.message_id > behind)
         return select(run_ids.c.message_id.label("id"), run_ids.c.message_id.label("place")).where(mine)
@@ -203,7 +203,7 @@ def _conditions(walk: Walk) -> list[ColumnElement[bool]]:
         "thread_id": messages.c.thread_id,
         "sender_id": messages.c.sender_id,
     }
-    found: list[ColumnElement[bool]] = [voices.c.message_id <= walk.until, true()]
+    found: list[ColumnElement[bool]] = [voices.c.message_id <= walk.until]
     found += [column == getattr(chosen, name) for name, column in columns.items() if getattr(chosen, name) is not None]
     if chosen.confidence_below is not None:
         found.append(transcripts.c.confidence < chosen.confidence_below)

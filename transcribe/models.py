@@ -106,7 +106,7 @@ def _fetched() -> list[ResolvedModel]:
 def _named(name: str) -> ResolvedModel:
     if name == MICRO:
         return _checked(MICRO, MICRO_PATH)
-    folder = Path(name).expanduser()
+    folder = _folder(name)
     if name not in _known_names() and (folder.is_dir() or name.startswith((".", "/", "~"))):
         own_name = folder.resolve().name
         return _checked(own_name if own_name != MICRO else str(folder.resolve()), folder)
@@ -115,6 +115,17 @@ def _named(name: str) -> ResolvedModel:
     if path is None:
         raise ModelError("model_missing", f"model {name!r} is not on this machine: run `earshot models fetch {name}`")
     return _checked(name, path)
+
+
+def _folder(name: str) -> Path:
+    try:
+        folder = Path(name).expanduser()
+        folder.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ModelError(
+            "unknown_model", f"this can't be the name of a model or folder ({_first_line(error)})"
+        ) from error
+    return folder
 
 
 def _must_be_known(name: str) -> None:

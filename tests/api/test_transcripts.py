@@ -77,6 +77,17 @@ def test_a_rerun_makes_a_version_that_can_be_undone(alice: Person, bob: Person, 
     assert code_of(alice.post(f"/v1/messages/{played}/transcripts/tra_nothing/activate")) == "not_found"
 
 
-@pytest.mark.parametrize("body", [{"language": "klingon"}, {"language": "e"}, {"model": "nobody-s"}, [], "de"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"language": "klingon"},
+        {"language": "e"},
+        {"model": "nobody-s"},
+        {"model": "/etc"},
+        {"model": "0" * 300},
+        [],
+        "de",
+    ],
+)
 def test_a_rerun_that_can_not_be_done_as_asked_is_refused(alice: Person, played: str, body: object) -> None:
     assert code_of(alice.post(f"/v1/messages/{played}/transcripts", json=body)) == "invalid_request"

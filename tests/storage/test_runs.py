@@ -263,11 +263,12 @@ def moving(database: Database) -> list[str]:
 
 
 def test_the_survey_counts_what_the_walk_would_queue(database: Database, thread: str) -> None:
-    store(database, thread, 3)
+    first, *_ = store(database, thread, 3)
     store(database, thread, 2, language="de")
-    with database.transaction() as connection:
-        walk = run_walk.planned(connection, of(Filter(language="de")))
-        assert run_walk.survey(connection, walk, "") == (2, 8000, None)
+    for filter_, count in ((Filter(language="de"), 2), (Filter(thread_id=thread), 5), (Filter(ids=(first, first)), 1)):
+        with database.transaction() as connection:
+            walk = run_walk.planned(connection, of(filter_))
+            assert run_walk.survey(connection, walk, "") == (count, 4000 * count, None)
 
 
 def test_a_failure_that_is_made_good_is_counted_once(database: Database, thread: str) -> None:
