@@ -38,12 +38,17 @@ class Made:
 
 
 def once(
-    connection: Connection, request: Request, user: str, key: str | None, body: BaseModel, make: Callable[[], Made]
+    connection: Connection,
+    request: Request,
+    user: str,
+    key: str | None,
+    body: BaseModel | None,
+    make: Callable[[], Made],
 ) -> Made:
     """Raises Problem when the key was used for another body, InProgress when its first request still runs."""
     if checked(key) is None:
         return make()
-    fingerprint = hashlib.sha256(body.model_dump_json().encode()).hexdigest()
+    fingerprint = hashlib.sha256(b"" if body is None else body.model_dump_json().encode()).hexdigest()
     claim = idempotency.begin(connection, user, request.url.path, key or "")
     if isinstance(claim, idempotency.Finished):
         if claim.fingerprint != fingerprint:

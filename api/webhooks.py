@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
+from sqlalchemy import Connection
 
 from api import paging
 from api.answers import answers, json_answer, nothing
@@ -138,14 +139,19 @@ def delete_webhook(webhook_id: str, here: Here, _: Operator) -> Response:
     return nothing()
 
 
-@router.post("/{webhook_id}/secrets", status_code=201, response_model=NewWebhookView, responses=answers())
-def renew_secret(webhook_id: str, here: Here, _: Operator) -> Response:
+@router.post(
+    "/{webhook_id}/secrets",
+    status_code=201,
+    response_model=NewWebhookView,
+    responses=answers("idempotency_conflict", "idempotency_mismatch"),
+)
+def renew_secret(webhook_id: str, request: Request, here: Here, caller: Operator, key: Key = None) -> Response:
     """Signs with a new secret; the old one signs along for 24 hours."""
     _found(here, webhook_id)
     with here.database.transaction() as connection:
-        webhooks.add_secret(connection, webhook_id)
+        made = once(connection, request, caller.subject, key, None, lambda: _renewed(connection, webhook_id))
     webhook = _found(here, webhook_id)
-    return json_answer(NewWebhookView(**_fields(webhook), secret=webhook.secrets[0]), 201)
+    return json_answer(NewWebhookView(**_fields(webhook), secret=webhook.secrets[0]), made.status, made.headers)
 
 
 @router.get("/{webhook_id}/deliveries", response_model=paging.Page[DeliveryView], responses=answers())
@@ -179,6 +185,11 @@ def replay(webhook_id: str, delivery_id: str, here: Here, _: Operator) -> Respon
         webhooks.replay(connection, delivery_id)
         row = webhooks.logged(connection, webhook_id, delivery_id)
     return json_answer(_delivery_view(row or {}), 202)
+
+
+def _renewed(connection: Connection, webhook_id: str) -> Made:
+    webhooks.add_secret(connection, webhook_id)
+    return Made(201, webhook_id)
 
 
 def _checked(url: str) -> str:

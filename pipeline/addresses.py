@@ -19,6 +19,10 @@ _CARRIERS = tuple(
         "2001::/32",
     )
 )
+# All that is public so far in the newer protocol; the rest is for later, for one site, or documentation.
+_PUBLIC_V6 = ipaddress.IPv6Network("2000::/3")
+# What not every version of the library knows to be special.
+_SPECIAL = tuple(ipaddress.ip_network(network) for network in ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20"))
 _LONGEST_URL = 2000
 
 
@@ -53,8 +57,15 @@ def check(address: str, *, allow_loopback: bool) -> None:
         return
     if isinstance(found, ipaddress.IPv6Address) and any(found in carrier for carrier in _CARRIERS):
         raise AddressRefused(f"{address} stands for another address")
-    if not found.is_global or found.is_multicast or found.is_reserved or found.is_unspecified:
+    if not _is_public(found):
         raise AddressRefused(f"{address} is not a public address")
+
+
+def _is_public(found: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    if isinstance(found, ipaddress.IPv6Address) and found not in _PUBLIC_V6:
+        return False
+    special = found.is_multicast or found.is_reserved or found.is_unspecified
+    return found.is_global and not special and not any(found in network for network in _SPECIAL)
 
 
 def resolve(host: str, port: int) -> list[str]:

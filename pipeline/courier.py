@@ -130,13 +130,14 @@ class Courier:
             **signed(webhook.secrets, delivery.id, int(time.time()), body),
         }
         try:
-            status = self._outbound.post(webhook.url, body, headers)
+            answer = self._outbound.post(webhook.url, body, headers)
         except SendFailed as failure:
             return Outcome(_state_after(delivery), None, failure.code, str(failure))
-        if 200 <= status < 300:
-            return Outcome("delivered", status)
-        state = "failed" if status == 410 else _state_after(delivery)
-        return Outcome(state, status, "refused", f"its receiver answered {status}")
+        if 200 <= answer.status < 300:
+            return Outcome("delivered", answer.status)
+        state = "failed" if answer.status == 410 else _state_after(delivery)
+        message = f"its receiver answered {answer.status}"
+        return Outcome(state, answer.status, "refused", message, answer.retry_after_s)
 
 
 def make_courier(context: Context) -> Courier:

@@ -1,13 +1,17 @@
 """POST to a stranger: to a checked address that stays the same, within one deadline, without following anything."""
 
 import ssl
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpcore
 
-from pipeline.addresses import AddressRefused, Resolve, check, resolve
+from pipeline.addresses import AddressRefused, Resolve, check, check_url, resolve
 
 TIMEOUT_S = 15.0
 
@@ -18,6 +22,14 @@ class SendFailed(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`retry_after_s` is how long the receiver asks to be left alone, where it does."""
+
+    status: int
+    retry_after_s: float = 0
 
 
 class Outbound:
@@ -34,16 +46,18 @@ class Outbound:
         self._tls = tls or ssl.create_default_context()
         self._timeout_s = timeout_s
 
-    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
-        """The answer's status; its body is not read. Raises SendFailed."""
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """The answer without its body, which is not read. Raises SendFailed."""
         backend = _Pinned(self._allow_loopback, self._resolve, time.monotonic() + self._timeout_s)
         given = [(name.encode(), value.encode()) for name, value in headers.items()]
         try:
+            # What was allowed when the webhook was made may not be any more.
+            check_url(url, allow_loopback=self._allow_loopback)
             with (
                 httpcore.ConnectionPool(ssl_context=self._tls, network_backend=backend, retries=0) as pool,
                 pool.stream("POST", url, headers=[*given, (b"Connection", b"close")], content=body) as answer,
             ):
-                return int(answer.status)
+                return Answer(answer.status, _retry_after_s(answer))
         except AddressRefused as error:
             raise SendFailed("address_refused", str(error)) from error
         except httpcore.TimeoutException as error:
@@ -72,7 +86,7 @@ class _Pinned(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        addresses = self._resolve(host.strip("[]"), port)
+        addresses = self._looked_up(host.strip("[]"), port)
         for address in addresses:
             check(address, allow_loopback=self._allow_loopback)
         for number, address in enumerate(addresses, 1):
@@ -82,6 +96,25 @@ class _Pinned(httpcore.NetworkBackend):
                 if number == len(addresses):
                     raise
         raise httpcore.ConnectError("the name leads nowhere")
+
+    def _looked_up(self, host: str, port: int) -> Sequence[str]:
+        """A lookup can't be broken off, and a stranger's name server may take minutes: it is left behind."""
+        found: list[Sequence[str] | Exception] = []
+
+        def look() -> None:
+            try:
+                found.append(self._resolve(host, port))
+            except Exception as error:
+                found.append(error)
+
+        looking = threading.Thread(target=look, name="lookup", daemon=True)
+        looking.start()
+        looking.join(_left(self._deadline))
+        if not found:
+            raise httpcore.ConnectTimeout
+        if isinstance(result := found[0], Exception):
+            raise result
+        return result
 
 
 class _Timed(httpcore.NetworkStream):
@@ -107,6 +140,19 @@ class _Timed(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
+
+
+def _retry_after_s(answer: httpcore.Response) -> float:
+    """Of 429 and 503: seconds or a date, https://www.rfc-editor.org/rfc/rfc9110#name-retry-after"""
+    value = next((value for name, value in answer.headers if name.lower() == b"retry-after"), b"").decode("latin-1")
+    if answer.status not in (429, 503) or not value:
+        return 0
+    if value.isdecimal():
+        return float(value[:9])
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return 0
 
 
 def _left(deadline: float) -> float:

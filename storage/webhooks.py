@@ -41,22 +41,26 @@ class Webhook:
 
 @dataclass(frozen=True)
 class Delivery:
-    """`attempts` counts the one that is being made and fences it."""
+    """`attempts` counts the one that is being made; `due_at`, when another is made if this one is not heard of again,
+    fences it."""
 
     id: str
     webhook_id: str
     event: LoggedEvent
     attempts: int
+    due_at: datetime
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an attempt came to; `state` is delivered, failed, skipped, or pending when it is to be tried again."""
+    """What an attempt came to; `state` is delivered, failed, skipped, or pending when it is to be tried again.
+    `not_before_s` is how long its receiver asked to be left alone."""
 
     state: str
     response_status: int | None = None
     error_code: str | None = None
     error_message: str | None = None
+    not_before_s: float = 0
 
 
 def create(connection: Connection, url: str, types: Sequence[str]) -> str:
@@ -164,20 +168,21 @@ def claim(connection: Connection, *, limit: int, each: int, busy: Collection[str
 
 
 def finish(connection: Connection, delivery: Delivery, outcome: Outcome) -> None:
-    """Writes down what the attempt came to, unless another one has begun since."""
+    """Writes down what the attempt came to, unless another one has begun, or was asked for, since."""
+    wait_s = max(retry_after_s(delivery.attempts) or 0, min(outcome.not_before_s, RETRY_AFTER_S[-1]))
     connection.execute(
         update(deliveries)
         .where(
             deliveries.c.id == delivery.id,
             deliveries.c.state == "pending",
-            deliveries.c.attempts == delivery.attempts,
+            deliveries.c.due_at == delivery.due_at,
         )
         .values(
             state=outcome.state,
             response_status=outcome.response_status,
             error_code=outcome.error_code,
             error_message=outcome.error_message,
-            due_at=func.clock_timestamp() + timedelta(seconds=retry_after_s(delivery.attempts) or 0),
+            due_at=func.clock_timestamp() + timedelta(seconds=wait_s),
             updated_at=NOW,
         )
     )
@@ -241,7 +246,7 @@ def _row(webhook_id: str, event: LoggedEvent) -> dict[str, Any]:
 
 def _delivery(row: Any) -> Delivery:
     event = LoggedEvent(row.position, row.type, row.thread_id, row.message_id, row.user_id, row.run_id, row.happened_at)
-    return Delivery(row.id, row.webhook_id, event, row.attempts)
+    return Delivery(row.id, row.webhook_id, event, row.attempts, row.due_at)
 
 
 def _webhook(row: Any) -> Webhook:

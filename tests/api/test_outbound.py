@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,11 @@ NAME = "hooks.example.org"
         "::7f00:1",
         "ff02::1",
         "2001:db8::1",
+        "fec0::1",
+        "3fff::1",
+        "5f00::1",
+        "192.0.0.8",
+        "192.88.99.1",
     ],
 )
 def test_addresses_that_are_not_public_are_refused(address: str) -> None:
@@ -71,7 +77,8 @@ def test_a_name_that_changes_after_the_check_changes_nothing() -> None:
     answers = [["127.0.0.1"], ["10.0.0.1"]]
     with receiving() as receiver:
         url = receiver.url.replace("127.0.0.1", NAME)
-        assert Outbound(allow_loopback=True, resolve=lambda *_: answers.pop(0)).post(url, b"{}", {}) == 204
+        pinned = Outbound(allow_loopback=True, resolve=lambda *_: answers.pop(0))
+        assert pinned.post(url, b"{}", {}).status == 204
         assert receiver.calls[0][0]["host"].startswith(f"{NAME}:")
     assert answers == [["10.0.0.1"]]
 
@@ -80,7 +87,7 @@ def test_the_certificate_must_be_the_name_s(tmp_path: Path) -> None:
     trusting = ssl.create_default_context(cafile=str(_certificate(tmp_path, NAME)))
     outbound = Outbound(allow_loopback=True, resolve=lambda *_: ["127.0.0.1"], tls=trusting)
     with _tls_server(tmp_path) as (port, names):
-        assert outbound.post(f"https://{NAME}:{port}/", b"{}", {}) == 204
+        assert outbound.post(f"https://{NAME}:{port}/", b"{}", {}).status == 204
         assert names == [NAME]
         with pytest.raises(SendFailed) as refused:
             outbound.post(f"https://other.example.org:{port}/", b"{}", {})
@@ -102,6 +109,54 @@ def test_who_never_ends_an_answer_is_given_up(said: bytes) -> None:
     assert failure.value.code == "timeout"
 
 
+def test_a_name_server_that_never_answers_is_given_up() -> None:
+    def resolve(*_: object) -> list[str]:
+        stopped.wait(30)
+        return []
+
+    stopped = threading.Event()
+    with pytest.raises(SendFailed) as failure:
+        Outbound(resolve=resolve, timeout_s=0.2).post(f"https://{NAME}/", b"", {})
+    stopped.set()
+    assert failure.value.code == "timeout"
+
+
+def test_a_name_that_leads_nowhere_is_a_failure() -> None:
+    def resolve(*_: object) -> list[str]:
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    with pytest.raises(SendFailed) as failure:
+        Outbound(resolve=resolve).post(f"https://{NAME}/", b"", {})
+    assert failure.value.code == "unreachable"
+
+
+def test_what_is_no_longer_allowed_is_not_sent() -> None:
+    """The webhook was made while loopback and plain http were allowed."""
+    with pytest.raises(SendFailed) as refused:
+        Outbound(resolve=lambda *_: ["8.8.8.8"]).post(f"http://{NAME}/", b"", {})
+    assert refused.value.code == "address_refused"
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "most", "least"),
+    [
+        (503, "120", 120, 120),
+        (429, "0", 0, 0),
+        (429, format_datetime(datetime.now(UTC) + timedelta(hours=2), usegmt=True), 7200, 6000),
+        (429, "Mon, 01 Jan 2001 00:00:00 GMT", 0, 0),
+        (503, "soon", 0, 0),
+        (503, "9" * 40, 10**9, 86_400),
+        (500, "120", 0, 0),
+        (200, "120", 0, 0),
+    ],
+)
+def test_a_receiver_says_how_long_it_wants_to_be_left_alone(status: int, said: str, most: float, least: float) -> None:
+    with receiving([status], headers={"Retry-After": said}) as receiver:
+        answer = Outbound(allow_loopback=True).post(receiver.url, b"{}", {})
+    assert answer.status == status
+    assert least <= answer.retry_after_s <= most
+
+
 def test_an_answer_without_end_is_not_read() -> None:
     def flood(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\n")
@@ -109,7 +164,7 @@ def test_an_answer_without_end_is_not_read() -> None:
             connection.sendall(b"x" * 65536)
 
     with _server(flood) as port:
-        assert Outbound(allow_loopback=True).post(f"http://127.0.0.1:{port}/", b"{}", {}) == 200
+        assert Outbound(allow_loopback=True).post(f"http://127.0.0.1:{port}/", b"{}", {}).status == 200
 
 
 @pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000])

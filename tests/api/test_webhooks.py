@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -146,6 +146,48 @@ def test_a_delivery_is_replayed_with_what_the_message_is_now(
         backend.post(replay)
         stack.wait_until(lambda: wait_for_attempt(backend, hook, 1)["state"] == "skipped")
         assert len(receiver.calls) == 2
+
+
+def test_a_replay_asked_for_while_it_is_sent_is_sent_and_counts(
+    alice: Person, backend: Person, thread: str, courier: Courier
+) -> None:
+    """What the earlier attempt came to says nothing of the later one."""
+    with receiving([200, 500]) as receiver, hooked(backend, receiver, events=["message.created"]) as hook:
+        path = f"/v1/webhooks/{hook['id']}/deliveries"
+
+        def replay_meanwhile() -> None:
+            receiver.before = lambda: None
+            (sending,) = backend.get(path).json()["items"]
+            assert backend.post(f"{path}/{sending['id']}/replay").status_code == 202
+            stack.wait_until(lambda: len(receiver.calls) == 2)
+
+        receiver.before = replay_meanwhile
+        say(alice, thread)
+        stack.wait_until(lambda: len(receiver.calls) == 2)
+        # Both attempts have been written down.
+        courier.close()
+        (logged,) = backend.get(path).json()["items"]
+    assert (logged["state"], logged["attempts"], logged["response_status"]) == ("pending", 1, 500)
+
+
+def test_who_asks_to_be_left_alone_is(alice: Person, backend: Person, thread: str, courier: Courier) -> None:
+    with (
+        receiving([503], headers={"Retry-After": "86400000"}) as receiver,
+        hooked(backend, receiver) as hook,
+    ):
+        say(alice, thread)
+        logged = wait_for_attempt(backend, hook, 1)
+    waits = datetime.fromisoformat(logged["next_attempt_at"]) - datetime.fromisoformat(logged["updated_at"])
+    assert timedelta(hours=23) < waits <= timedelta(hours=24)
+
+
+def test_a_secret_is_renewed_once_with_a_key(backend: Person) -> None:
+    with receiving() as receiver, hooked(backend, receiver) as hook:
+        path, key = f"/v1/webhooks/{hook['id']}/secrets", {"Idempotency-Key": "renew"}
+        first, again = backend.post(path, headers=key), backend.post(path, headers=key)
+        assert (again.status_code, again.json()) == (201, first.json())
+        assert again.headers["Idempotency-Replayed"] == "true"
+        assert backend.post(path).json()["secret"] != first.json()["secret"] != hook["secret"]
 
 
 def test_a_dead_receiver_holds_up_nobody(alice: Person, backend: Person, thread: str, courier: Courier) -> None:
