@@ -26,8 +26,9 @@ log = logging.getLogger(__name__)
 SIGNALS = "earshot_signals"
 _POLL_S = 1.0
 _RETRY_S = 1.0
-# A person with more open streams than this has lost some of them: the oldest is ended.
-MAX_STREAMS_EACH = 32
+# A person with more open streams than this has lost some of them: the oldest is ended. High, for a host application
+# may follow one person from many places.
+MAX_STREAMS_EACH = 2_000
 
 
 @dataclass(frozen=True)

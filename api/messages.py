@@ -50,14 +50,14 @@ def send_text(
     thread_id: str, body: NewText, request: Request, here: Here, user: ActingUser, key: Key = None
 ) -> Response:
     with here.database.transaction() as connection:
-        require_member(connection, thread_id, user)
+        require_member(connection, thread_id, user, staying=True)
         made = once(
             connection,
             request,
             user,
             key,
             body,
-            lambda: Made(201, messages.add_text(connection, thread_id, user, body.text)),
+            lambda: Made(201, messages.add_text(connection, thread_id, user, body.text, body.external_id)),
         )
         message = seen(connection, made.resource_id, user)
     headers = {"Location": f"/v1/messages/{message.id}", **made.headers}

@@ -37,6 +37,7 @@ class NewParticipant(BaseModel):
 
 class NewText(BaseModel):
     text: Said
+    external_id: ExternalId | None = None
 
 
 class NewTranscript(BaseModel):

@@ -52,7 +52,7 @@ def read(thread_id: str, body: Read, here: Here, user: ActingUser) -> Response:
     with here.database.transaction() as connection:
         require_member(connection, thread_id, user)
         known = is_id("msg", body.message_id)
-        seq = messages.seq_of(connection, body.message_id, thread_id) if known else None
+        seq = messages.seq_of(connection, body.message_id, thread_id, user) if known else None
         if seq is None:
             raise not_found("message in this thread")
         if threads.mark_read(connection, thread_id, user, seq):

@@ -98,8 +98,9 @@ def checked_thread(thread_id: str) -> str:
     return thread_id
 
 
-def require_member(connection: Connection, thread_id: str, user: str) -> None:
-    if not threads.has_member(connection, checked_thread(thread_id), user):
+def require_member(connection: Connection, thread_id: str, user: str, *, staying: bool = False) -> None:
+    """With `staying` they can't leave, nor be erased, before the transaction ends."""
+    if not threads.has_member(connection, checked_thread(thread_id), user, staying=staying):
         raise not_found("thread")
 
 

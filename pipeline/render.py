@@ -72,6 +72,8 @@ class MessageView(BaseModel):
 
 
 class ThreadView(BaseModel):
+    """`unread_count` and `unplayed_count` are of the newest 1,000 messages."""
+
     id: str
     title: str | None
     external_id: str | None

@@ -142,10 +142,13 @@ def peaks(connection: Connection, message_id: str) -> bytes | None:
     return connection.execute(select(voices.c.peaks).where(voices.c.message_id == message_id)).scalar()
 
 
-def seq_of(connection: Connection, message_id: str, thread_id: str) -> int | None:
-    """The message's number in this thread; None when it is not there or was deleted."""
-    query = select(messages.c.seq).where(
-        messages.c.id == message_id, messages.c.thread_id == thread_id, messages.c.deleted_at.is_(None)
+def seq_of(connection: Connection, message_id: str, thread_id: str, viewer: str) -> int | None:
+    """The message's number in this thread; None when it is not there, was deleted, or the viewer can't see it."""
+    query = (
+        select(messages.c.seq)
+        .join(participants, participants.c.thread_id == messages.c.thread_id)
+        .where(messages.c.id == message_id, messages.c.thread_id == thread_id, messages.c.deleted_at.is_(None))
+        .where(participants.c.user_id == viewer, messages.c.seq > participants.c.visible_after_seq)
     )
     return connection.execute(query).scalar()
 

@@ -15,11 +15,14 @@ from storage.tables import NOW, messages, participants, plays, threads
 MAX_PARTICIPANTS = 256
 # Below the number of every message, that of imported history too.
 EVERYTHING = -(2**53)
+# What is unread or unplayed is counted among this many newest messages: nobody waits for a count of 100,000.
+COUNTED = 1_000
 
 
 @dataclass(frozen=True)
 class Thread:
-    """A thread as one participant sees it; `last_message_id` is the newest that is not deleted."""
+    """A thread as one participant sees it; `last_message_id` is the newest that is not deleted, and the counts are of
+    the newest COUNTED messages."""
 
     id: str
     external_id: str | None
@@ -87,8 +90,11 @@ def page(connection: Connection, viewer: str, *, limit: int, before: tuple[datet
     return [Thread(**row._mapping) for row in connection.execute(query)]
 
 
-def has_member(connection: Connection, thread_id: str, user_id: str) -> bool:
+def has_member(connection: Connection, thread_id: str, user_id: str, *, staying: bool = False) -> bool:
+    """With `staying` they can't leave before the transaction ends."""
     query = select(participants.c.user_id).where(_membership(thread_id, user_id))
+    if staying:
+        query = query.with_for_update(read=True, key_share=True)
     return connection.execute(query).first() is not None
 
 
@@ -200,35 +206,37 @@ def _last_message(me: Any) -> Any:
 
 
 def _unread(me: Any) -> Any:
-    return (
-        select(func.count())
-        .where(*_visible(me), messages.c.seq > me.c.read_seq, messages.c.sender_id != me.c.user_id)
-        .scalar_subquery()
-    )
+    others = _newest_of_others(me, func.greatest(me.c.visible_after_seq, me.c.read_seq))
+    return select(func.count()).select_from(others).scalar_subquery()
 
 
 def _unplayed(me: Any) -> Any:
+    others = _newest_of_others(me, me.c.visible_after_seq)
     heard = (
         select(plays.c.message_id)
         .where(
-            plays.c.message_id == messages.c.id,
+            plays.c.message_id == others.c.id,
             plays.c.user_id == me.c.user_id,
             plays.c.completed_at.is_not(None),
         )
         .exists()
     )
-    return (
-        select(func.count())
-        .where(
-            *_visible(me),
-            # Nobody has to catch up on history.
-            messages.c.seq > 0,
-            messages.c.kind == "voice",
-            messages.c.sender_id != me.c.user_id,
-            ~heard,
-        )
-        .scalar_subquery()
+    # Nobody has to catch up on history.
+    return select(func.count()).where(others.c.kind == "voice", others.c.seq > 0, ~heard).scalar_subquery()
+
+
+def _newest_of_others(me: Any, after: Any) -> Any:
+    """Others' messages among the newest COUNTED numbered above `after`."""
+    newest = (
+        select(*(messages.c[name] for name in ("id", "seq", "kind", "sender_id", "deleted_at")))
+        .where(messages.c.thread_id == threads.c.id, messages.c.seq > after)
+        .order_by(messages.c.seq.desc())
+        .limit(COUNTED)
+        .correlate(me, threads)
+        .subquery()
     )
+    alive = newest.c.deleted_at.is_(None)
+    return select(newest).where(alive, newest.c.sender_id != me.c.user_id).correlate(me, threads).subquery()
 
 
 def _visible(me: Any) -> tuple[Any, ...]:

@@ -4,11 +4,11 @@ from tests.api.ready import Workers
 
 
 def test_text_and_voice_come_in_one_order_newest_first(alice: Person, bob: Person, thread: str, message: str) -> None:
-    said = bob.post(f"/v1/threads/{thread}/messages", json={"text": "heard\nyou  "})
+    said = bob.post(f"/v1/threads/{thread}/messages", json={"text": "heard\nyou  ", "external_id": "theirs-1"})
     assert said.status_code == 201
     text = said.json()
     assert (text["kind"], text["text"], text["voice"]) == ("text", "heard\nyou  ", None)
-    assert text["sender_id"] == bob.name
+    assert (text["sender_id"], text["external_id"]) == (bob.name, "theirs-1")
     last = alice.post(f"/v1/threads/{thread}/messages", json={"text": "good"}).json()["id"]
     page = alice.get(f"/v1/threads/{thread}/messages", params={"limit": 2}).json()
     assert [item["id"] for item in page["items"]] == [last, text["id"]]

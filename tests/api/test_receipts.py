@@ -40,6 +40,7 @@ def test_who_joins_later_has_not_read_what_was_before(server: Server, alice: Per
     with server.person("carol") as carol:
         alice.post(f"/v1/threads/{thread}/participants", json={"user_id": carol.name})
         after = alice.post(f"/v1/threads/{thread}/messages", json={"text": "after"}).json()["id"]
+        assert code_of(carol.post(f"/v1/threads/{thread}/read", json={"message_id": before})) == "not_found"
         assert code_of(carol.get(f"/v1/messages/{before}")) == "not_found"
         carol.post(f"/v1/threads/{thread}/read", json={"message_id": after})
         assert alice.get(f"/v1/messages/{after}").json()["receipts"]["read_by"] == [carol.name]

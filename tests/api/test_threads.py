@@ -2,6 +2,7 @@ import secrets
 
 import pytest
 
+from storage import threads
 from tests.api.conftest import Person, Server, code_of
 
 
@@ -55,6 +56,18 @@ def test_unread_and_unplayed_are_counted_per_person(alice: Person, bob: Person, 
     assert _counts(bob, thread) == (0, 0)
     receipts = alice.get(f"/v1/messages/{message}").json()["receipts"]
     assert receipts == {"read_by": [bob.name], "played_by": [bob.name]}
+
+
+def test_only_the_newest_messages_are_counted(
+    alice: Person, bob: Person, thread: str, recording: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a list of huge threads takes no longer than one of small ones."""
+    monkeypatch.setattr(threads, "COUNTED", 3)
+    alice.say(thread, recording)
+    for number in range(3):
+        assert _counts(bob, thread) == (1 + number, 1)
+        alice.post(f"/v1/threads/{thread}/messages", json={"text": str(number)})
+    assert _counts(bob, thread) == (3, 0)
 
 
 def test_people_join_and_leave(server: Server, alice: Person, bob: Person, thread: str) -> None:
