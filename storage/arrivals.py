@@ -6,13 +6,13 @@ Uploads are the most frequent writes. What belongs to them alone is one statemen
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Select, bindparam, delete, select
+from sqlalchemy import BindParameter, Connection, Select, bindparam, delete, select, true
 
 from storage import events, history, jobs, threads
 from storage.errors import StorageUnavailable
 from storage.ids import new_id
 from storage.messages import Original
-from storage.tables import intents, messages, transcripts, voices
+from storage.tables import intents, messages, participants, transcripts, voices
 
 _NEW = "new_"
 
@@ -68,8 +68,9 @@ def _new(name: str) -> BindParameter[Any]:
     return bindparam(_NEW + name)
 
 
-def _arrival(*more: str) -> Select[tuple[str]]:
-    """Gives the original's key when its intent was there to be settled."""
+def _arrival(*more: str) -> Select[tuple[str, str]]:
+    """Gives the original's key when its intent was there to be settled. A sender who is in the thread stays in it,
+    and is not erased, before the transaction ends."""
     message = messages.insert().values(
         {name: _new(name) for name in ("id", "thread_id", "seq", "sender_id", "external_id", *more)} | {"kind": "voice"}
     )
@@ -92,7 +93,14 @@ def _arrival(*more: str) -> Select[tuple[str]]:
     )
     settled = delete(intents).where(intents.c.object_key == _new("object_key")).returning(intents.c.object_key)
     kept = settled.cte("settled")
-    return select(kept.c.object_key).add_cte(message.cte("message"), transcript.cte("transcript"), voice.cte("voice"))
+    member = (
+        select(participants.c.user_id)
+        .where(participants.c.thread_id == _new("thread_id"), participants.c.user_id == _new("sender_id"))
+        .with_for_update(read=True, key_share=True)
+        .cte("member")
+    )
+    found = select(kept.c.object_key, member.c.user_id).select_from(kept.outerjoin(member, true()))
+    return found.add_cte(message.cte("message"), transcript.cte("transcript"), voice.cte("voice"))
 
 
 _ARRIVAL = _arrival()

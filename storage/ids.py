@@ -11,7 +11,15 @@ _PATTERN = re.compile(rf"[a-z]{{3}}_[{_ALPHABET}]{{26}}")
 def new_id(prefix: str, at: float | None = None) -> str:
     """A new id such as `msg_01hzy…`; prefixes: thr msg upl tra rep whk job. It sorts by `at`, Unix time, or by now."""
     made_ms = time.time_ns() // 1_000_000 if at is None else int(at * 1000)
-    number = (made_ms << 80) | secrets.randbits(80)
+    return _written(prefix, (made_ms << 80) | secrets.randbits(80))
+
+
+def first_id(prefix: str, at: float) -> str:
+    """Ids made earlier sort before it, later ones behind it."""
+    return _written(prefix, max(0, int(at * 1000)) << 80)
+
+
+def _written(prefix: str, number: int) -> str:
     return f"{prefix}_" + "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
 
 

@@ -1,7 +1,7 @@
 """Erasing a person: what they said, wrote, heard and began to upload. Tombstones and ids of their messages stay."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
@@ -14,9 +14,11 @@ from storage.tables import (
     deliveries,
     erasures,
     events,
+    idempotency_keys,
     participants,
     plays,
     transcripts,
+    upload_usage,
     uploads,
     user_erasures,
     voices,
@@ -39,7 +41,7 @@ class Report:
 
 def request(connection: Connection, user_id: str) -> Report:
     """Begins, or begins again when an earlier one is done. `step` does the work."""
-    fresh = {"state": "running", "removed": {}, "requested_at": NOW, "finished_at": None}
+    fresh = {"state": "running", "removed": {}, "reached": "", "requested_at": NOW, "finished_at": None}
     connection.execute(
         insert(user_erasures)
         .values(user_id=user_id, **fresh)
@@ -51,7 +53,8 @@ def request(connection: Connection, user_id: str) -> Report:
 
 
 def report(connection: Connection, user_id: str) -> Report | None:
-    row = connection.execute(select(user_erasures).where(user_erasures.c.user_id == user_id)).first()
+    columns = [user_erasures.c[field.name] for field in fields(Report)]
+    row = connection.execute(select(*columns).where(user_erasures.c.user_id == user_id)).first()
     return None if row is None else Report(**row._mapping)
 
 
@@ -66,20 +69,50 @@ def step(connection: Connection, user_id: str) -> bool:
     row = connection.execute(select(user_erasures).where(mine).with_for_update(skip_locked=True)).first()
     if row is None:
         return False
-    if removed := _remove_messages(connection, user_id):
-        connection.execute(update(user_erasures).where(mine).values(removed=_sum(row.removed, removed)))
-        return True
-    total = _sum(row.removed, _remove_traces(connection, user_id))
-    done = {} if _has_objects(connection, user_id) else {"state": "done", "finished_at": NOW}
-    connection.execute(update(user_erasures).where(mine).values(removed=total, **done))
-    return False
+    removed = _sum(row.removed, _remove_traces(connection, user_id))
+    ids = _next_messages(connection, user_id, row.reached)
+    changed: dict[str, Any] = {
+        "removed": _sum(removed, _remove_messages(connection, ids)),
+        "reached": max(ids, default=""),
+    }
+    # Once more from the start before it is done: an id may be older than its message's arrival.
+    ended = not ids and not row.reached and not _has_objects(connection, user_id)
+    if ended:
+        changed |= {"state": "done", "finished_at": NOW}
+    connection.execute(update(user_erasures).where(mine).values(changed))
+    return bool(ids or row.reached)
 
 
-def _remove_messages(connection: Connection, user_id: str) -> dict[str, int]:
+def _remove_traces(connection: Connection, user_id: str) -> dict[str, int]:
+    """Where they were, first of all: whoever just sends something in their name is waited for, and nobody can later.
+    Then what they heard and uploaded, and what we remember of their calls."""
+    removed = {"memberships": delete(participants), "plays": delete(plays)}
+    counts = {name: connection.execute(_of(user_id, what)).rowcount for name, what in removed.items()}
+    for table in (events, deliveries, idempotency_keys, upload_usage):
+        connection.execute(_of(user_id, delete(table)))
+    return {**counts, "uploads": _remove_uploads(connection, user_id)}
+
+
+def _remove_uploads(connection: Connection, user_id: str) -> int:
+    """Of those to S3 the rows stay until nobody can put anything at their URLs any more."""
+    direct, fresh = uploads.c.method == "direct", uploads.c.expires_at > func.clock_timestamp()
+    emptied = {"metadata": None, "external_id": None, "content_type": None, "sha256": None}
+    expired = update(uploads).where(direct, fresh).values(expires_at=NOW, sweep_at=NOW, **emptied)
+    return sum(connection.execute(_of(user_id, what)).rowcount for what in (delete(uploads).where(~direct), expired))
+
+
+def _of(user_id: str, statement: Any) -> Any:
+    return statement.where(statement.table.c.user_id == user_id)
+
+
+def _next_messages(connection: Connection, user_id: str, after: str) -> Sequence[str]:
     mine = select(messages_table.c.id).where(
-        messages_table.c.sender_id == user_id, messages_table.c.deleted_at.is_(None)
+        messages_table.c.sender_id == user_id, messages_table.c.id > after, messages_table.c.deleted_at.is_(None)
     )
-    ids = connection.execute(mine.limit(_AT_ONCE)).scalars().all()
+    return connection.execute(mine.order_by(messages_table.c.id).limit(_AT_ONCE)).scalars().all()
+
+
+def _remove_messages(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
     if not ids:
         return {}
     counts = {
@@ -89,32 +122,15 @@ def _remove_messages(connection: Connection, user_id: str) -> dict[str, int]:
     return {"messages": len(messages.remove_all(connection, ids)), **counts}
 
 
-def _remove_traces(connection: Connection, user_id: str) -> dict[str, int]:
-    """What is left once no message is: what they heard, where they were, what they began to upload."""
-    for table in (events, deliveries):
-        connection.execute(delete(table).where(table.c.user_id == user_id))
-    direct = (uploads.c.user_id == user_id) & (uploads.c.method == "direct")
-    connection.execute(update(uploads).where(direct, uploads.c.state == "open").values(expires_at=NOW, sweep_at=NOW))
-    begun = delete(uploads).where(uploads.c.user_id == user_id, ~direct, uploads.c.state == "open")
-    counted = {
-        "plays": delete(plays).where(plays.c.user_id == user_id),
-        "memberships": delete(participants).where(participants.c.user_id == user_id),
-        "uploads": begun,
-    }
-    removed = {name: connection.execute(statement).rowcount for name, statement in counted.items()}
-    # The name of a file says something of its sender.
-    connection.execute(update(uploads).where(uploads.c.user_id == user_id).values(metadata=None))
-    return removed
-
-
 def _has_objects(connection: Connection, user_id: str) -> bool:
-    """Whether objects of the person's messages may still be there."""
+    """Whether objects of the person's messages, or what they put for a direct upload, may still be there."""
     left = (
         select(erasures.c.message_id)
         .join(messages_table, messages_table.c.id == erasures.c.message_id)
         .where(messages_table.c.sender_id == user_id, erasures.c.emptied.is_(False))
     )
-    return connection.execute(left.limit(1)).first() is not None
+    unswept = select(uploads.c.id).where(uploads.c.user_id == user_id, uploads.c.sweep_at <= func.clock_timestamp())
+    return any(connection.execute(query.limit(1)).first() is not None for query in (left, unswept))
 
 
 def _count(connection: Connection, table: Any, ids: Sequence[str]) -> int:

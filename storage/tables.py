@@ -102,6 +102,11 @@ voices = Table(
     Column("transcript_id", Text),
     # What the sender says was said; stands in for the text of whichever transcript is active.
     Column("corrected_text", Text),
+    # What retention still has to let go.
+    Index("voices_original_idx", "message_id", postgresql_where=text("original_key IS NOT NULL")),
+    Index("voices_speech_idx", "message_id", postgresql_where=text("speech_key IS NOT NULL")),
+    Index("voices_renditions_idx", "message_id", postgresql_where=text("renditions <> '[]'")),
+    Index("voices_transcript_idx", "message_id", postgresql_where=text("transcript_id IS NOT NULL")),
 )
 
 transcripts = Table(
@@ -290,6 +295,7 @@ events = Table(
     Index("events_unordered_idx", "id", postgresql_where=text("position IS NULL")),
     Index("events_thread_id_position_idx", "thread_id", "position"),
     Index("events_run_idx", "position", postgresql_where=text("run_id IS NOT NULL")),
+    Index("events_user_id_idx", "user_id", postgresql_where=text("user_id IS NOT NULL")),
 )
 
 event_log = Table(
@@ -352,6 +358,8 @@ user_erasures = Table(
     Column("state", Text, nullable=False),
     # How many of each kind were removed so far.
     Column("removed", JSONB, nullable=False, server_default=text("'{}'")),
+    # Their messages up to this one are gone.
+    Column("reached", Text, nullable=False, server_default=text("''")),
     _moment("requested_at", nullable=False, server_default=NOW),
     _moment("finished_at"),
 )
@@ -418,6 +426,7 @@ uploads = Table(
     _moment("expires_at", nullable=False),
     # When what may lie under a direct upload's key is deleted for the last time.
     _moment("sweep_at"),
+    Index("uploads_user_id_idx", "user_id"),
     Index("uploads_open_idx", "user_id", postgresql_where=text("state = 'open'")),
     Index("uploads_full_idx", "touched_at", postgresql_where=text("state = 'open' AND received = length")),
     Index("uploads_expires_at_idx", "expires_at"),

@@ -1,10 +1,13 @@
 """A person is forgotten, and what was kept long enough goes."""
 
+import base64
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Text, select, text
 
 from api.services import Services
 from pipeline.context import Context
@@ -13,8 +16,11 @@ from pipeline.letting_go import Retention, RetentionSettings
 from pipeline.reaper import Reaper
 from pipeline.rings import Ringer
 from pipeline.settings import PipelineSettings, Settings
-from storage import intents, retention
+from storage import intents, messages, people, retention, threads, uploads
 from storage.keys import message_prefix
+from storage.tables import metadata
+from storage.uploads import NewUpload
+from tests import stack
 from tests.api.conftest import Person, Server, code_of
 from tests.api.ready import Workers
 
@@ -58,6 +64,59 @@ def test_a_person_is_forgotten(
     assert bob.get(f"/v1/messages/{kept}").json()["receipts"]["read_by"] == []
     assert bob.get(f"/v1/threads/{thread}").json()["participants"] == [bob.name]
     assert code_of(alice.get(f"/v1/threads/{thread}")) == "not_found"
+
+
+def test_no_trace_of_a_person_stays(
+    server: Server, alice: Person, bob: Person, admin: Person, thread: str, recording: bytes, context: Context
+) -> None:
+    """Receipts in the log and under way to webhooks, names of files, and what we remember of calls."""
+    message = bob.say(thread, recording)["id"]
+    alice.post(f"/v1/threads/{thread}/read", json={"message_id": message})
+    alice.post(f"/v1/messages/{message}/played", json={"position_ms": 1, "completed": True})
+    alice.post(f"/v1/threads/{thread}/messages", json={"text": "hi"}, headers={"Idempotency-Key": "mine"})
+    alice.say(thread, recording, headers={"Idempotency-Key": "mine too"})
+    named = {"thread_id": thread, "filename": "my voice.m4a"}
+    described = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in named.items())
+    tus = {"Tus-Resumable": "1.0.0", "Upload-Length": "9", "Upload-Metadata": described}
+    assert alice.post("/v1/uploads", headers=tus).status_code == 201
+    direct = NewUpload(alice.name, "direct", thread, 9, external_id="ours", sha256="0" * 64)
+    with server.services.database.transaction() as connection:
+        upload = uploads.create(connection, direct)
+        uploads.url_given(connection, upload)
+    assert len(traces(server, alice.name)) > 5
+    admin.delete(f"/v1/users/{alice.name}")
+    assert wait_for_report(admin, alice.name, Reaper(context))["removed"]["uploads"] == 2
+    # Nobody can put anything at the URL any more when the rest of it goes; the rows say just whose the ids were.
+    assert traces(server, alice.name) == {"threads.created_by", "messages.sender_id", "uploads.user_id"}
+    with server.services.database.transaction() as connection:
+        left = uploads.get(connection, upload, alice.name, "direct")
+    assert left is not None
+    assert (left.external_id, left.sha256, left.expired) == (None, None, True)
+
+
+def test_what_is_being_sent_when_a_person_is_forgotten_goes_too(
+    server: Server, alice: Person, bob: Person, admin: Person, thread: str, context: Context
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with server.services.database.transaction() as sending:
+            assert threads.has_member(sending, thread, alice.name, staying=True)
+            admin.delete(f"/v1/users/{alice.name}")
+            forgotten = pool.submit(wait_for_report, admin, alice.name, Reaper(context))
+            stack.wait_until(lambda: waiting_for_a_lock(server))
+            messages.add_text(sending, thread, alice.name, "just before")
+        assert forgotten.result()["removed"]["messages"] == 1
+    assert bob.get(f"/v1/threads/{thread}/messages").json()["items"] == []
+    assert code_of(alice.post(f"/v1/threads/{thread}/messages", json={"text": "after"})) == "not_found"
+
+
+def test_a_person_of_many_messages_is_forgotten_step_by_step(
+    alice: Person, admin: Person, thread: str, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "_AT_ONCE", 2)
+    for number in range(5):
+        alice.post(f"/v1/threads/{thread}/messages", json={"text": str(number)})
+    admin.delete(f"/v1/users/{alice.name}")
+    assert wait_for_report(admin, alice.name, Reaper(context))["removed"]["messages"] == 5
 
 
 def test_forgetting_again_begins_again(admin: Person, alice: Person, thread: str, context: Context) -> None:
@@ -128,10 +187,31 @@ def dead_intents(context: Context) -> bool:
         return bool(intents.expired(connection, limit=1))
 
 
+def traces(server: Server, user: str) -> set[str]:
+    """The columns of all tables that name the person, but for the report of the erasure itself."""
+    found = set()
+    with server.services.database.transaction() as connection:
+        for table in metadata.sorted_tables:
+            for column in table.c:
+                if isinstance(column.type, Text) and table.name != "user_erasures":
+                    query = select(column).where(column.contains(user, autoescape=True)).limit(1)
+                    if connection.execute(query).first() is not None:
+                        found.add(f"{table.name}.{column.name}")
+    return found
+
+
+def waiting_for_a_lock(server: Server) -> bool:
+    with server.services.database.transaction() as connection:
+        query = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        return bool(connection.execute(query).scalar_one())
+
+
 def wait_for_report(admin: Person, user: str, reaper: Reaper) -> dict[str, Any]:
     for _ in range(20):
-        reaper.erase()
-        reaper.let_go()
+        for step in (reaper.erase, reaper.tend_uploads, reaper.let_go):
+            step()
         report: dict[str, Any] = admin.get(f"/v1/users/{user}/erasure").json()
         if report["state"] == "done":
             return report
