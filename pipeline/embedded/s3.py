@@ -3,19 +3,29 @@
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
+from pipeline.embedded.broker import LOOPBACK
 from pipeline.embedded.failures import PartFailed
 from pipeline.embedded.process import Process
 
 
-def start(folder: Path, port: int, access_key: str, secret_key: str, log: Path, env: Mapping[str, str]) -> Process:
+def start(
+    folder: Path,
+    port: int,
+    access_key: str,
+    secret_key: str,
+    log: Path,
+    env: Mapping[str, str],
+    addresses: Sequence[str] = (LOOPBACK,),
+) -> Process:
     """Buckets are folders in `folder`. Without a write cache a PUT is in its file when it is answered."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    argv = [binary(), "serve", "s3", "--config", "", "--addr", f"127.0.0.1:{port}"]
+    argv = [binary(), "serve", "s3", "--config", ""]
+    argv += [part for address in addresses for part in ("--addr", f"{address}:{port}")]
     argv += ["--vfs-cache-mode", "off", "--file-perms", "0600", "--dir-perms", "0700", "--umask", "077"]
     argv += ["--cache-dir", os.fspath(folder.with_name("s3-cache")), "--temp-dir", os.fspath(folder)]
     # The keys go by the environment, which only this user can read.
