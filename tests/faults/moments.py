@@ -1,6 +1,7 @@
 """Named moments at which a part of the product is stopped in its tracks. The product knows nothing of them: proxies
 hold back what it says to its servers, and what it does is seen from outside."""
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -12,6 +13,7 @@ from tests.stack import wait_until
 
 # Returns when the process of that number is there.
 Moment = Callable[[World, int], None]
+_LAST_PUT = re.compile(rb"^PUT /\S+/(original|speech|transcript)/")
 
 
 def after_claim(world: World, pid: int) -> None:
@@ -30,7 +32,7 @@ def after_put(world: World, pid: int) -> None:
 
 def before_commit(world: World, pid: int) -> None:
     """All its objects are stored; what it says next to the database is held back."""
-    last_put = world.s3.proxy.trap(b"/original/", b"/speech/", b"/transcript/", pid=pid, reply=True)
+    last_put = world.s3.proxy.trap(_LAST_PUT, pid=pid, reply=True)
     _caught(last_put)
     commit = world.postgres.proxy.trap(b"COMMIT", pid=pid)
     last_put.release()

@@ -23,12 +23,12 @@ _UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnec
 
 @dataclass
 class Trap:
-    """Catches the first chunk towards the server that holds one of `patterns`, from the process `pid` if that is given.
+    """Catches the first chunk towards the server in which `pattern` is found, from the process `pid` if that is given.
 
     What it caught goes no further until `release`; with `reply` it goes on, and nothing comes back instead.
     """
 
-    patterns: tuple[bytes, ...]
+    pattern: re.Pattern[bytes]
     pid: int | None
     reply: bool
     caught: threading.Event = field(default_factory=threading.Event)
@@ -36,7 +36,7 @@ class Trap:
     dropped: bool = False
 
     def catches(self, chunk: bytes, connection: "_Connection") -> bool:
-        found = not self.caught.is_set() and any(pattern in chunk for pattern in self.patterns)
+        found = not self.caught.is_set() and self.pattern.search(chunk) is not None
         return found and self.pid in (None, connection.pid())
 
     def release(self) -> None:
@@ -117,8 +117,10 @@ class Proxy:
         self._chance = random.Random(seed)
         self.error_share = share
 
-    def trap(self, *patterns: bytes, pid: int | None = None, reply: bool = False) -> Trap:
-        trap = Trap(patterns, pid, reply)
+    def trap(self, *wanted: bytes | re.Pattern[bytes], pid: int | None = None, reply: bool = False) -> Trap:
+        """Any of the `wanted` will do."""
+        patterns = (each.pattern if isinstance(each, re.Pattern) else re.escape(each) for each in wanted)
+        trap = Trap(re.compile(b"|".join(patterns)), pid, reply)
         self.traps.append(trap)
         return trap
 

@@ -12,7 +12,7 @@ import pytest
 from pipeline.embedded.process import Process
 from tests.faults.checker import Table, check, orphans, settle
 from tests.faults.load import Load
-from tests.faults.moments import Moment, after_claim, after_put, before_commit
+from tests.faults.moments import Moment, after_claim, after_put, before_commit, drop_all
 from tests.faults.scale import SEED
 from tests.faults.world import World
 from tests.stack import wait_until
@@ -48,6 +48,7 @@ def test_stalled(world: World, queue: str, moment: Moment, tmp_path: Path, tell:
     moment(world, pid)
     os.kill(pid, signal.SIGSTOP)
     try:
+        drop_all(world)
         world.mend()
         told = load.finish()
         with colleague(world, queue, tmp_path / "colleague.log"):
