@@ -1,5 +1,7 @@
 """The arguments of every ffmpeg that reads a file from outside."""
 
+from collections.abc import Sequence
+
 import ffmpeg
 
 from transcode.containers import Container
@@ -38,14 +40,20 @@ def has_edit_list(container: Container) -> bool:
 
 
 def decode(
-    container: Container, source: int, unedited: int, output: int, mono: Filters, settings: TranscodeSettings
+    container: Container,
+    sources: Sequence[int],
+    unedited: int,
+    output: int,
+    mono: Filters,
+    settings: TranscodeSettings,
 ) -> list[str]:
-    """Open file `source` to PCM in open file `output`, metered before and after it is made mono.
+    """Open files `sources` in a row to PCM in open file `output`, metered before and after it is made mono.
 
     Where there may be an edit list, the packets of the whole track are counted on the way, from the same
     file opened a second time as `unedited`.
     """
-    stream = _audio(container, source).filter("ebur128@recording", framelog="quiet")
+    stream = _in_a_row([_audio(container, source) for source in sources])
+    stream = stream.filter("ebur128@recording", framelog="quiet")
     for name, options in mono:
         stream = stream.filter(name, **options)
     stream = stream.filter("aresample", PCM_RATE).filter("ebur128@mix", framelog="quiet")
@@ -83,6 +91,10 @@ def _audio(container: Container, fd: int, **options: int) -> ffmpeg.nodes.Filter
         **options,
     )
     return source["a:0"]
+
+
+def _in_a_row(streams: list[ffmpeg.nodes.FilterableStream]) -> ffmpeg.nodes.FilterableStream:
+    return streams[0] if len(streams) == 1 else ffmpeg.concat(*streams, v=0, a=1)
 
 
 def _compiled(output: ffmpeg.nodes.OutputStream) -> list[str]:

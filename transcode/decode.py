@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from transcode import commands
+from transcode import chains, commands
 from transcode.commands import PCM_RATE, SAMPLE_BYTES, Filters
-from transcode.containers import HEAD_BYTES, Container, skip_id3, sniff
+from transcode.containers import HEAD_BYTES, OGG, Container, skip_id3, sniff
 from transcode.errors import Rejected
 from transcode.jail import Cell, Finished, run_jailed
 from transcode.log import DecodeLog, read_log
@@ -67,22 +69,51 @@ def _cancelled_out(sound: Sound) -> bool:
 
 
 def _decode(source: Path, container: Container, folder: Path, mono: Filters, settings: TranscodeSettings) -> Sound:
+    with ExitStack() as opened:
+        parts = [opened.enter_context(part) for part in chains.parts(source, folder)] if container is OGG else []
+        try:
+            return _decode_parts(parts, source, container, folder, mono, settings)
+        except Rejected as rejected:
+            if not parts or rejected.code != "corrupt":
+                raise
+    # A link that is damaged where it begins does not cost those before it.
+    return _decode_parts([], source, container, folder, mono, settings)
+
+
+def _decode_parts(
+    parts: Sequence[BinaryIO],
+    source: Path,
+    container: Container,
+    folder: Path,
+    mono: Filters,
+    settings: TranscodeSettings,
+) -> Sound:
+    """`parts` one behind the other, or `source` when there are none."""
     pcm = folder / "decoded.f32"
-    finished = _decode_to(pcm, source, container, mono, settings)
+    finished = _decode_to(pcm, parts, source, container, mono, settings)
     samples = pcm.stat().st_size // SAMPLE_BYTES
-    log = read_log(finished.log)
+    log = read_log(finished.log, inputs=len(parts) or 1)
     judge(finished, log, samples / PCM_RATE, settings)
     if may_hide_sound(log):
         judge_hidden(_count(source, container, settings), settings)
     return Sound(pcm, samples, log.recording_lufs, _mix_lufs(log, pcm, settings))
 
 
-def _decode_to(pcm: Path, source: Path, container: Container, mono: Filters, settings: TranscodeSettings) -> Finished:
+def _decode_to(
+    pcm: Path,
+    parts: Sequence[BinaryIO],
+    source: Path,
+    container: Container,
+    mono: Filters,
+    settings: TranscodeSettings,
+) -> Finished:
     fds = [os.open(source, os.O_RDONLY), os.open(source, os.O_RDONLY)]
     fds.append(os.open(pcm, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
-    played, unedited, output = fds
+    whole, unedited, output = fds
+    played = [part.fileno() for part in parts] or [whole]
     try:
-        finished = _run(commands.decode(container, played, unedited, output, mono, settings), fds, settings)
+        arguments = commands.decode(container, played, unedited, output, mono, settings)
+        finished = _run(arguments, [*played, unedited, output], settings)
         if finished.returncode != 0:
             _prove_room(output, commands.pcm_bytes(settings))
         return finished

@@ -1,17 +1,17 @@
 """What ffmpeg's verbose log says, as numbers; the only reader of that text."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 _OPENED = re.compile(r"^Input #0, ", re.M)
 _DECLARED = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+),", re.M)
 _AUDIO_STREAM = re.compile(r"^  Stream #0:\d+.*?: Audio: (?:.*?, (\d+) Hz)?", re.M)
 # Lines that begin with a bracket are ffmpeg's own: it indents what it quotes from a file. Its threads may
 # write into each other's lines, so that now and then one of these goes missing.
-_DECODED_FORMAT = re.compile(r"^\[graph_-?\d+_in_0:\S+ @ \S+\] .*samplerate:(\d+) ", re.M)
+_DECODED_FORMAT = re.compile(r"^\[graph_-?\d+_in_\d+:\S+ @ \S+\] .*samplerate:(\d+) ", re.M)
 _MIXED = re.compile(r"^\[\S*aresample\S* @ \S+\] ch:(\d+) ", re.M)
 _COUNTS = re.compile(
-    r"^\[in#(\d)/.*\]   Input stream #\d:\d+ \(audio\): (\d+) packets read [^;]*"
+    r"^\[in#(\d+)/.*\]   Input stream #\d+:\d+ \(audio\): (\d+) packets read [^;]*"
     r"(?:; (\d+) frames decoded; (\d+) decode errors \((\d+) samples\))?",
     re.M,
 )
@@ -33,6 +33,9 @@ class Counts:
     errors: int = 0
     samples: int = 0
 
+    def __add__(self, more: "Counts") -> "Counts":
+        return Counts(*(mine + its for mine, its in zip(astuple(self), astuple(more), strict=True)))
+
 
 @dataclass(frozen=True)
 class DecodeLog:
@@ -52,8 +55,8 @@ class DecodeLog:
     mix_measurements: int
 
 
-def read_log(text: str) -> DecodeLog:
-    """Read the log of a decode; what is not there is zero, empty or None."""
+def read_log(text: str, inputs: int = 1) -> DecodeLog:
+    """Read the log of a decode of so many files in a row; what is not there is zero, empty or None."""
     counts = {int(row[0]): Counts(*(int(number or 0) for number in row[1:])) for row in _COUNTS.findall(text)}
     mix = _measurements(text, "mix")
     recording = [lufs for lufs in _measurements(text, "recording") if lufs is not None]
@@ -63,8 +66,8 @@ def read_log(text: str) -> DecodeLog:
         has_audio=bool(_AUDIO_STREAM.search(text)),
         rates=_rates(text),
         channels=max(map(int, _MIXED.findall(text)), default=0),
-        played=counts.get(0, Counts()),
-        unedited=counts.get(1),
+        played=sum((counts.get(number, Counts()) for number in range(inputs)), Counts()),
+        unedited=counts.get(inputs),
         unsupported=bool(_UNSUPPORTED.search(text)),
         out_of_memory=bool(_OUT_OF_MEMORY.search(text)),
         recording_lufs=max(recording, default=mix[-1] if mix else None),

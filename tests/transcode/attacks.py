@@ -1,6 +1,7 @@
 """Files made to hurt: each function returns the bytes of one kind."""
 
 import io
+import random
 import struct
 import zipfile
 
@@ -80,7 +81,7 @@ def _constant_frame(number: int) -> bytes:
     return frame + struct.pack(">H", _crc(frame, 0x8005, 16))
 
 
-def _crc(data: bytes, polynomial: int, bits: int) -> int:
+def _crc(data: bytes | bytearray, polynomial: int, bits: int) -> int:
     value = 0
     for byte in data:
         value ^= byte << (bits - 8)
@@ -88,6 +89,16 @@ def _crc(data: bytes, polynomial: int, bits: int) -> int:
             value = (value << 1) ^ (polynomial if value >> (bits - 1) else 0)
             value &= (1 << bits) - 1
     return value
+
+
+# Speech modes from 6.6 to 23.85 kbit/s, and the bytes that follow a frame's header (RFC 4867).
+AMR_WB_MODES = {0: 17, 2: 32, 8: 60}
+
+
+def amr_wb(mode: int, payload_bytes: int, frames: int) -> bytes:
+    """Noise: nothing here encodes AMR-WB, and any bits are a frame of 20 ms."""
+    noise = random.Random(mode)
+    return b"#!AMR-WB\n" + b"".join(bytes([mode << 3 | 4]) + noise.randbytes(payload_bytes) for _ in range(frames))
 
 
 def caf_opus(ogg: bytes) -> bytes:
@@ -111,6 +122,16 @@ def ogg_packets(ogg: bytes) -> list[bytes]:
                 packets.append(unfinished)
                 unfinished = b""
     return packets
+
+
+def vorbis_of_rate(ogg: bytes, rate: int) -> bytes:
+    """The file with another sample rate in its header, whose page is whole again."""
+    at = ogg.index(b"\x01vorbis") + 12
+    end = ogg.index(b"OggS", 4)
+    page = bytearray(ogg[:at] + struct.pack("<I", rate) + ogg[at + 4 : end])
+    page[22:26] = bytes(4)
+    page[22:26] = struct.pack("<I", _crc(page, 0x04C11DB7, 32))
+    return bytes(page) + ogg[end:]
 
 
 def _caf_size(size: int) -> bytes:

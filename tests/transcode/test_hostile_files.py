@@ -127,10 +127,38 @@ def test_too_many_channels_are_refused(channels: int, folder: Path, settings: Tr
 def test_ten_hours_of_silence_in_a_small_file_are_too_long(
     make: Make, tmp_path: Path, folder: Path, settings: TranscodeSettings
 ) -> None:
-    silence = tmp_path / "silence.mp3"
-    ffmpeg("-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono:d=100", "-b:a", "8k", "-write_xing", "0", silence)
-    frames = silence.read_bytes()
-    assert refusal(saved(folder, frames * (7_000_000 // len(frames))), folder, settings) == "too_long"
+    silence = ("-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono:d=100")
+    ffmpeg(*silence, "-b:a", "8k", "-write_xing", "0", tmp_path / "silence.mp3")
+    ffmpeg(*silence, "-c:a", "libopus", "-application", "voip", "-frame_duration", "60", tmp_path / "silence.ogg")
+    frames, link = ((tmp_path / name).read_bytes() for name in ("silence.mp3", "silence.ogg"))
+    flac = attacks.endless_flac(8_000, 10 * 3600 * 8_000 // 65_535)
+    for content in (frames * (7_000_000 // len(frames)), link * 360, flac):
+        assert len(content) < 7_000_000 * 3
+        assert refusal(saved(folder, content), folder, settings) == "too_long"
+
+
+@pytest.mark.parametrize(("times", "expected"), [(8, 1700), (3000, "unsupported_format")])
+def test_links_that_go_on_changing_are_bounded(
+    times: int, expected: int | str, make: Make, folder: Path, settings: TranscodeSettings
+) -> None:
+    low, high = (
+        make("x.ogg", "-t", "0.1", "-c:a", "libvorbis", "-ar", rate).read_bytes() for rate in ("8000", "44100")
+    )
+    source = saved(folder, (low + high) * times)
+    if isinstance(expected, int):
+        assert transcode(source, folder, settings).duration_ms == pytest.approx(expected, abs=200)
+    else:
+        assert refusal(source, folder, settings) == expected
+
+
+@pytest.mark.parametrize("rate", [1, 4_000, 400_000])
+def test_a_link_of_an_impossible_rate_is_refused(
+    rate: int, make: Make, folder: Path, settings: TranscodeSettings
+) -> None:
+    fine = make("x.ogg", "-c:a", "libvorbis").read_bytes()
+    odd = attacks.vorbis_of_rate(fine, rate)
+    for links in (odd, fine + odd, odd + fine):
+        assert refusal(saved(folder, links), folder, settings) in ("unsupported_format", "decode_limit")
 
 
 def test_a_tiny_flac_that_decodes_to_minutes_is_too_long(folder: Path, settings: TranscodeSettings) -> None:

@@ -75,6 +75,36 @@ def test_a_chained_ogg_plays_to_its_end(make: Make, folder: Path, settings: Tran
     assert transcode(chained, folder, settings).duration_ms == pytest.approx(4000, abs=20)
 
 
+@pytest.mark.parametrize("codec", ["libvorbis", "libopus", "flac"])
+def test_an_ogg_whose_links_change_rate_and_channels_plays_to_its_end(
+    codec: str, make: Make, folder: Path, settings: TranscodeSettings
+) -> None:
+    rates = ("16000", "48000") if codec == "libopus" else ("16000", "44100")
+    low, high = (make("x.ogg", "-c:a", codec, "-ar", rate).read_bytes() for rate in rates)
+    wide = make("x.ogg", "-c:a", codec, "-ar", rates[1], "-ac", "2").read_bytes()
+    for links in ([low, high], [high, low], [low, wide], [wide, low, low, high]):
+        media = transcode(saved(folder, b"".join(links)), folder, settings)
+        assert media.duration_ms == pytest.approx(2000 * len(links), abs=10 * len(links))
+        plays(media)
+        levels = [as_wav(media.renditions[0].path)[2000 * at : 2000 * at + 2000].dBFS for at in range(len(links))]
+        assert max(levels) - min(levels) < 4
+
+
+def test_an_ogg_whose_links_change_codec_plays_to_its_end(
+    make: Make, folder: Path, settings: TranscodeSettings
+) -> None:
+    links = [make("x.ogg", "-c:a", codec).read_bytes() for codec in ("libopus", "libvorbis", "flac", "libopus")]
+    assert transcode(saved(folder, b"".join(links)), folder, settings).duration_ms == pytest.approx(8000, abs=40)
+
+
+def test_a_link_that_is_damaged_where_it_begins_does_not_cost_the_ones_before_it(
+    make: Make, folder: Path, settings: TranscodeSettings
+) -> None:
+    first, second = (make("x.ogg", "-c:a", codec).read_bytes() for codec in ("libopus", "libvorbis"))
+    for damaged in (second[:40], second[:28] + bytes(300)):
+        assert transcode(saved(folder, first + damaged), folder, settings).duration_ms == 2000
+
+
 def test_a_webm_and_a_flac_without_duration_play(make: Make, folder: Path, settings: TranscodeSettings) -> None:
     live = make("live.webm", "-c:a", "libopus", "-f", "webm", "-live", "1")
     assert transcode(live, folder, settings).duration_ms == pytest.approx(2000, abs=20)
@@ -164,6 +194,13 @@ def test_a_stream_that_changes_its_rate_midway_plays(tmp_path: Path, folder: Pat
     media = transcode(saved(folder, b"".join(parts)), folder, settings)
     assert media.duration_ms == pytest.approx(4000, abs=200)
     plays(media)
+
+
+def test_wideband_amr_plays(folder: Path, settings: TranscodeSettings) -> None:
+    for mode, payload_bytes in attacks.AMR_WB_MODES.items():
+        media = transcode(saved(folder, attacks.amr_wb(mode, payload_bytes, frames=100)), folder, settings)
+        assert media.duration_ms == 2000
+        plays(media)
 
 
 def test_opus_in_caf_plays(make: Make, folder: Path, settings: TranscodeSettings) -> None:
