@@ -23,6 +23,12 @@ CONTAINERS = {
     "x.caf": ("-c:a", "pcm_s16le"),
     "x.aiff": (),
     "x.wma": ("-c:a", "wmav2"),
+    "x.3gp": ("-c:a", "libopencore_amrnb", "-ar", "8000", "-b:a", "12.2k", "-movflags", "+faststart"),
+    "x.mov": ("-c:a", "pcm_s16le", "-movflags", "+faststart"),
+    "x.mka": ("-c:a", "flac"),
+    "x.w64": (),
+    "x.au": (),
+    "x.ac3": ("-c:a", "ac3"),
 }
 
 
