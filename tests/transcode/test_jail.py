@@ -177,11 +177,11 @@ def test_strace_would_see_what_a_playlist_refers_to(folder: Path) -> None:
 
 
 REFERRING = {
-    "hls": attacks.HLS % b"/etc/passwd",
-    "concat": attacks.CONCAT % b"/etc/passwd",
+    "hls": attacks.HLS % b"file:/etc/passwd",
+    "concat": attacks.CONCAT % b"file:/etc/passwd",
     "dash": attacks.DASH % b"http://127.0.0.1:9/x",
     "sdp": attacks.SDP % b"9",
-    "avi": attacks.avi_with_playlist(attacks.HLS % b"/etc/passwd"),
+    "avi": attacks.avi_with_playlist(attacks.HLS % b"file:/etc/passwd"),
 }
 
 
