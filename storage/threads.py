@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ARRAY, Connection, Select, Text, delete, func, literal, or_, select, tuple_, update
-from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
+from sqlalchemy.dialects.postgresql import insert
 
 from storage.ids import new_id
 from storage.tables import NOW, messages, participants, plays, threads
@@ -194,11 +194,9 @@ def _seen_by(viewer: str) -> Select[Any]:
 
 def _member_list() -> Any:
     everybody = participants.alias("everybody")
-    return (
-        select(func.array_agg(aggregate_order_by(everybody.c.user_id, everybody.c.user_id)))
-        .where(everybody.c.thread_id == threads.c.id)
-        .scalar_subquery()
-    )
+    names = select(everybody.c.user_id).where(everybody.c.thread_id == threads.c.id).order_by(everybody.c.user_id)
+    # An empty list, not none at all, once everybody has left.
+    return func.array(names.correlate(threads).scalar_subquery(), type_=ARRAY(Text))
 
 
 def _last_message(me: Any) -> Any:

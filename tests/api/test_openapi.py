@@ -17,6 +17,7 @@ from api.services import make_services
 from api.settings import ApiSettings
 from ingest.settings import IngestSettings
 from pipeline.playback import PlaybackSettings
+from storage import events, webhooks
 from storage.settings import StorageSettings
 from tests.api.conftest import SECRET, Person, Server, token
 from tests.api.ready import Workers
@@ -62,12 +63,18 @@ def person(server: Server) -> Iterator[Person]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def known(person: Person, workers: Workers, recording: bytes) -> None:
+def known(server: Server, person: Person, workers: Workers, recording: bytes) -> None:
     thread = person.post("/v1/threads", json={"participants": []}).json()["id"]
     message = person.say(thread, recording)["id"]
     workers.finish(message)
     transcript = person.get(f"/v1/messages/{message}").json()["voice"]["transcript"]["id"]
+    webhook = person.post("/v1/webhooks", json={"url": "https://example.org/"}).json()["id"]
+    person.post(f"/v1/threads/{thread}/messages", json={"text": "told of"})
+    with server.services.database.transaction() as connection:
+        webhooks.fan_out(connection, events.arrange(connection).last)
+    delivery = person.get(f"/v1/webhooks/{webhook}/deliveries").json()["items"][0]["id"]
     KNOWN.update(thread_id=thread, message_id=message, transcript_id=transcript, name="m4a.m4a")
+    KNOWN.update(webhook_id=webhook, delivery_id=delivery, user_id=person.name)
 
 
 @schema.exclude(path=["/metrics", "/v1/events"]).parametrize()

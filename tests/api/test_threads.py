@@ -123,6 +123,15 @@ def test_the_host_application_finds_its_own_thread_again(server: Server, alice: 
     assert code_of(alice.get("/v1/threads", headers={"Earshot-User": bob.name})) == "forbidden"
 
 
+def test_a_thread_that_everybody_left_is_found_empty(server: Server, alice: Person) -> None:
+    with server.person("backend", "service", {"Earshot-User": alice.name}) as backend:
+        body = {"participants": [], "external_id": f"left-{secrets.token_hex(4)}"}
+        thread = backend.post("/v1/threads", json=body).json()["id"]
+        assert backend.delete(f"/v1/threads/{thread}/participants/{alice.name}").status_code == 204
+        again = backend.post("/v1/threads", json=body)
+    assert (again.status_code, again.json()["id"], again.json()["participants"]) == (200, thread, [])
+
+
 @pytest.mark.parametrize("cursor", ["x", "!!!", "WyJhIl0", "W10", "bnVsbA", "WzEsMl0", "%00", "é", "W1tbW1tbW1tb"])
 def test_a_broken_cursor_is_refused(alice: Person, thread: str, cursor: str) -> None:
     for path in ("/v1/threads", f"/v1/threads/{thread}/messages"):
