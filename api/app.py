@@ -83,6 +83,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     services = make_services(
         api=ApiSettings(),
         ingest=settings.ingest,
+        transcode=settings.transcode,
         storage=settings.storage,
         playback=PlaybackSettings(),
         ring=ringer.ring,

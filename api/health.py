@@ -14,7 +14,6 @@ from storage.threads import MAX_PARTICIPANTS
 
 log = logging.getLogger(__name__)
 router = APIRouter(tags=["service"])
-MAX_DURATION_MS = 60_000
 _S3_PATIENCE_S = 2.0
 
 
@@ -64,7 +63,7 @@ async def limits(here: Here) -> Response:
     return json_answer(
         LimitsView(
             max_bytes=here.ingest.max_bytes,
-            max_duration_ms=MAX_DURATION_MS,
+            max_duration_ms=round(here.transcode.max_duration_s * 1000),
             max_participants=MAX_PARTICIPANTS,
             max_text_characters=models.MAX_TEXT,
             max_page=100,

@@ -22,6 +22,7 @@ from storage.database import Database
 from storage.jobs import Queue
 from storage.objects import ObjectStore
 from storage.settings import StorageSettings
+from transcode import TranscodeSettings
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Services:
 
     api: ApiSettings
     ingest: IngestSettings
+    transcode: TranscodeSettings
     storage: StorageSettings
     database: Database
     store: ObjectStore
@@ -49,6 +51,7 @@ def make_services(
     *,
     api: ApiSettings,
     ingest: IngestSettings,
+    transcode: TranscodeSettings,
     storage: StorageSettings,
     playback: PlaybackSettings,
     ring: Callable[[Queue], None],
@@ -66,6 +69,7 @@ def make_services(
     return Services(
         api=api,
         ingest=ingest,
+        transcode=transcode,
         storage=storage,
         database=database,
         store=store,

@@ -90,6 +90,7 @@ def app_on(
     services = make_services(
         api=ApiSettings.model_validate({"jwt_secret": SECRET, "public_url": public_url, **changes}),
         ingest=IngestSettings.model_validate({"max_bytes": 1_000_000, "idle_s": 1, **changes}),
+        transcode=TranscodeSettings.model_validate(changes),
         storage=storage,
         playback=PlaybackSettings.model_validate(
             {"jwt_secret": SECRET, "public_url": public_url, "playback": "proxied", **changes}

@@ -21,6 +21,7 @@ from storage import events, webhooks
 from storage.settings import StorageSettings
 from tests.api.conftest import SECRET, Person, Server, token
 from tests.api.ready import Workers
+from transcode import TranscodeSettings
 
 CHECKS = [
     schemathesis.checks.not_a_server_error,
@@ -40,6 +41,7 @@ def document() -> dict[str, Any]:
     services = make_services(
         api=ApiSettings.model_validate({"jwt_secret": SECRET}),
         ingest=IngestSettings(),
+        transcode=TranscodeSettings(),
         storage=storage,
         playback=PlaybackSettings.model_validate({"jwt_secret": SECRET, "playback": "proxied"}),
         ring=lambda _: None,

@@ -1,6 +1,7 @@
 """What one user may send, on every way that recordings come in."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -12,10 +13,24 @@ from tests.tus_conformance.target import Target, recording
 LIMITS = {"open_uploads": 2, "hourly_messages": 4, "hourly_bytes": 500_000}
 
 
+CHANGES = {**LIMITS, "rate_limits": True, "playback": "presigned", "max_duration_s": 90}
+
+
 @pytest.fixture(scope="module")
-def strict_server(s3: stack.S3, fresh_database: Callable[[], str]) -> Iterator[Server]:
-    changes = {**LIMITS, "rate_limits": True, "playback": "presigned"}
-    with serving(lambda url, rings: app_on(s3, fresh_database(), url, rings, **changes)) as running:
+def limited_url(fresh_database: Callable[[], str]) -> str:
+    return fresh_database()
+
+
+@pytest.fixture(scope="module")
+def strict_server(s3: stack.S3, limited_url: str) -> Iterator[Server]:
+    with serving(lambda url, rings: app_on(s3, limited_url, url, rings, **CHANGES)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def its_twin(s3: stack.S3, limited_url: str) -> Iterator[Server]:
+    """Another API on the same database."""
+    with serving(lambda url, rings: app_on(s3, limited_url, url, rings, **CHANGES)) as running:
         yield running
 
 
@@ -30,12 +45,12 @@ def thread(dora: Person) -> str:
     return str(dora.post("/v1/threads", json={"participants": []}).json()["id"])
 
 
-def test_limits_are_told_first(dora: Person) -> None:
-    assert dora.get("/v1/limits").json()["rate_limits"] == {
-        "open_uploads": 2,
-        "messages_per_hour": 4,
-        "bytes_per_hour": 500_000,
-    }
+def test_limits_are_told_first(strict_server: Server, dora: Person, thread: str) -> None:
+    told = dora.get("/v1/limits").json()
+    assert told["rate_limits"] == {"open_uploads": 2, "messages_per_hour": 4, "bytes_per_hour": 500_000}
+    assert told["max_duration_ms"] == 90_000
+    options = _tus(strict_server, dora, thread).request("OPTIONS")
+    assert int(options.headers["tus-max-size"]) == told["max_bytes"] == 1_000_000
 
 
 def test_messages_in_an_hour_are_counted_over_all_ways_in(strict_server: Server, dora: Person, thread: str) -> None:
@@ -73,6 +88,44 @@ def test_open_uploads_are_counted_until_they_end(strict_server: Server, dora: Pe
         assert tus.patch(url, 0, recording(1000)).status == 204
 
 
+@pytest.mark.parametrize("way", ["tus", "direct"])
+def test_open_uploads_are_counted_however_many_begin_at_once(
+    strict_server: Server, its_twin: Server, dora: Person, thread: str, way: str
+) -> None:
+    def begin(number: int) -> int:
+        server = (strict_server, its_twin)[number % 2]
+        if way == "tus":
+            return _tus(server, dora, thread).create(1000).status
+        url = f"{server.url}/v1/threads/{thread}/voice-messages/direct"
+        return httpx.post(url, json=_announced(1000), headers=dora.headers).status_code
+
+    assert _at_once(begin).count(201) == LIMITS["open_uploads"]
+
+
+@pytest.mark.parametrize(("size", "most"), [(1000, LIMITS["hourly_messages"]), (200_000, 2)])
+def test_messages_and_bytes_are_counted_however_many_come_at_once(
+    strict_server: Server, its_twin: Server, dora: Person, thread: str, size: int, most: int
+) -> None:
+    body = recording(size)
+
+    def send(number: int) -> int:
+        server = (strict_server, its_twin)[number % 2]
+        url = f"{server.url}/v1/threads/{thread}/voice-messages"
+        return httpx.post(url, content=body, headers=dora.headers).status_code
+
+    assert _at_once(send).count(201) == most
+    assert len(dora.get(f"/v1/threads/{thread}/messages").json()["items"]) == most
+
+
+def test_a_refused_beginning_costs_nothing(strict_server: Server, dora: Person, thread: str) -> None:
+    tus = _tus(strict_server, dora, thread)
+    open_ones = [tus.created(1000), tus.created(1000)]
+    assert [tus.create(1000).status for _ in range(5)] == [429] * 5
+    for url in open_ones:
+        assert tus.patch(url, 0, recording(1000)).status == 204
+    assert tus.patch(tus.created(1000), 0, recording(1000)).status == 204
+
+
 def test_a_replay_costs_nothing(dora: Person, thread: str) -> None:
     path, key = f"/v1/threads/{thread}/voice-messages", {"Idempotency-Key": "one"}
     for _ in range(6):
@@ -82,6 +135,14 @@ def test_a_replay_costs_nothing(dora: Person, thread: str) -> None:
 def _tus(server: Server, person: Person, thread: str) -> Target:
     headers = {"Authorization": person.headers["authorization"]}
     return Target(f"{server.url}/v1/uploads", headers, {"thread_id": thread})
+
+
+def _at_once(call: Callable[[int], int]) -> list[int]:
+    """The statuses of twelve calls; others than those that came first are told to wait."""
+    with ThreadPoolExecutor(12) as pool:
+        statuses = list(pool.map(call, range(12)))
+    assert set(statuses) == {201, 429}
+    return statuses
 
 
 def _announced(size: int) -> dict[str, object]:
