@@ -51,7 +51,8 @@ class LeaseKeeper:
 
     def _prolong(self, held: Sequence[jobs.Job]) -> None:
         try:
-            with self._database.transaction() as connection:
+            # One statement by itself: frozen inside a transaction, this process would keep its jobs' rows locked.
+            with self._database.reading() as connection:
                 kept = jobs.heartbeat(connection, held, lease_s=self.lease_s)
         except (StorageUnavailable, StorageFull) as error:
             log.warning("leases not prolonged: %s", error)

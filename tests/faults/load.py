@@ -163,6 +163,12 @@ class Sender:
             self._try(204, partial(self._client.patch, upload, **piece))
         pytest.fail("an upload never became a message")
 
+    def delete(self, message: str) -> None:
+        self._until(204, lambda: self._client.delete(f"/v1/messages/{message}"))
+
+    def get(self, path: str) -> httpx.Response:
+        return self._client.get(path)
+
     def _accepted(self, message: str, body: bytes) -> str:
         self.told.accepted[message] = hashlib.sha256(body).hexdigest()
         return message

@@ -161,6 +161,7 @@ class World:
             "EARSHOT_S3_BUCKET": BUCKET,
             "EARSHOT_PLAYBACK": "proxied",
             "EARSHOT_LEASE_S": str(LEASE_S),
+            "EARSHOT_WEBHOOK_ALLOW_LOOPBACK": "true",
             "AWS_ACCESS_KEY_ID": self._keys[0],
             "AWS_SECRET_ACCESS_KEY": self._keys[1],
             **self._settings,
