@@ -108,22 +108,23 @@ export class Live extends EventTarget {
     const page = await this.#client.get(`/v1/threads/${thread}/messages?limit=${RECENT}`);
     if (thread !== this.#thread) return;
     for (const message of page.items) this.#compare(message);
-    this.#missing(page);
-    await this.#lookOlder(new Set(page.items.map(({ id }) => id)));
+    const seen = new Set(page.items.map(({ id }) => id));
+    await this.#askFor([...this.#missing(page, seen), ...this.#unsettled(seen)]);
   }
 
-  /** What should be among the newest and is not has been deleted; what was sent meanwhile is too new for the answer. */
-  #missing({ items, next_cursor: more }) {
-    const present = new Set(items.map(({ id }) => id));
+  /** What should be among the newest and is not has probably been deleted; what was sent meanwhile is too new for the answer. */
+  #missing({ items, next_cursor: more }, seen) {
     const oldest = more ? items.at(-1).id : "";
-    for (const [id, { round }] of [...this.#known]) {
-      if (id >= oldest && !present.has(id) && round < this.#round) this.#forget(id);
-    }
+    const isMissing = ([id, { round }]) => id >= oldest && !seen.has(id) && round < this.#round;
+    return [...this.#known].filter(isMissing).map(([id]) => id);
   }
 
-  async #lookOlder(seen) {
-    for (const [id, { unsettled }] of [...this.#known]) {
-      if (!unsettled || seen.has(id)) continue;
+  #unsettled(seen) {
+    return [...this.#known].filter(([id, { unsettled }]) => unsettled && !seen.has(id)).map(([id]) => id);
+  }
+
+  async #askFor(ids) {
+    for (const id of new Set(ids)) {
       try {
         this.#compare(await this.#client.get(`/v1/messages/${id}`));
       } catch (problem) {

@@ -126,7 +126,9 @@ export class Menu {
     await this.attempt(async () => {
       await bubble.renew();
       const { url } = bubble.source();
-      const response = await fetch(url, { referrerPolicy: "no-referrer" });
+      const response = await fetch(url, { referrerPolicy: "no-referrer" }).catch(() => null);
+      // A bucket that lets no page read it still plays: the browser's own player can save it.
+      if (!response?.ok) return void open(url, "_blank", "noopener,noreferrer");
       save(await response.blob(), `${bubble.key}.${url.includes(".ogg") ? "ogg" : "m4a"}`);
     });
   }

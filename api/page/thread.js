@@ -102,18 +102,25 @@ export class Thread {
     );
   }
 
-  /** The next page of earlier messages. */
+  /** The next page of earlier messages; whether there was one. */
   async load() {
-    if (this.#cursor === "") return;
+    if (this.#cursor === "") return false;
     this.#loading ??= this.#loadPage().finally(() => (this.#loading = null));
-    await this.#loading;
+    try {
+      await this.#loading;
+    } catch (problem) {
+      if (!this.#rows.size) throw problem;
+      this.#offerAgain(problem);
+      return false;
+    }
     this.#watchTop();
     this.markRead();
+    return true;
   }
 
   /** Scrolls to a message, however old, and plays it from a moment if one is given. */
   async reveal(id, start) {
-    while (!this.#rows.has(id) && this.#cursor !== "") await this.load();
+    while (!this.#rows.has(id) && (await this.load()));
     const row = this.#rows.get(id);
     if (!row) return;
     row.item.scrollIntoView({ block: "center" });
@@ -144,6 +151,14 @@ export class Thread {
     }
     this.#cursor = page.next_cursor ?? "";
     this.#showTop();
+  }
+
+  #offerAgain({ message }) {
+    const again = () => {
+      this.#showTop();
+      this.load();
+    };
+    this.top.replaceChildren(`${message} `, h("button", { type: "button", class: "quiet", onclick: again }, "Try again"));
   }
 
   #showTop() {

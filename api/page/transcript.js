@@ -21,7 +21,7 @@ export class Transcript {
       "aria-label": "Transcript. Arrow keys choose a word, Enter plays from it.",
       onclick: (event) => this.#click(event),
       onkeydown: (event) => this.#key(event),
-      onpointerenter: () => this.prepare(),
+      onpointermove: () => this.prepare(),
       onfocus: () => this.prepare(),
       onblur: () => this.#choose(-1),
     });
@@ -40,15 +40,7 @@ export class Transcript {
   }
 
   async prepare() {
-    if (this.#loading || !this.text.textContent) return;
-    const identity = this.#shown;
-    try {
-      const full = await (this.#loading = this.load());
-      if (this.#shown === identity) this.#spread(full.text, full.segments.flatMap((segment) => segment.words));
-    } catch {
-      // Asked for on every frame that sounds: not again at once.
-      setTimeout(() => this.#shown === identity && (this.#loading = null), RETRY_MS);
-    }
+    if (this.text.textContent) await (this.#loading ??= this.#load());
   }
 
   /** Marks the word that sounds at `ms`; none for null. */
@@ -58,6 +50,17 @@ export class Transcript {
     this.#mark(this.#current, "now", false);
     this.#mark(index, "now", true);
     this.#current = index;
+  }
+
+  async #load() {
+    const identity = this.#shown;
+    try {
+      const full = await this.load();
+      if (this.#shown === identity) this.#spread(full.text, full.segments.flatMap((segment) => segment.words));
+    } catch {
+      // Asked for on every frame that sounds: not again at once.
+      setTimeout(() => this.#shown === identity && (this.#loading = null), RETRY_MS);
+    }
   }
 
   #spread(text, words) {
@@ -86,10 +89,13 @@ export class Transcript {
     return low - 1;
   }
 
-  #click(event) {
+  async #click({ clientX, clientY }) {
     // Marking text to copy it is no wish to jump.
     if (!getSelection().isCollapsed) return;
-    const word = this.#words.find(({ span }) => span === event.target);
+    // A finger comes without notice, before there are words to hit.
+    await this.prepare();
+    const hit = this.text.getRootNode().elementFromPoint(clientX, clientY);
+    const word = this.#words.find(({ span }) => span === hit);
     if (word) this.jump(word.start);
   }
 

@@ -187,7 +187,8 @@ export class VoiceMessage extends HTMLElement {
     };
     this.#parts = parts;
     const head = h("header", {}, parts.sender, h("span", { class: "fresh" }), parts.at, parts.menu.button);
-    const near = { onpointerenter: () => this.#prepare(), onfocusin: () => this.#prepare() };
+    // Not `pointerenter`: scrolling moves bubbles under a pointer that rests.
+    const near = { onpointermove: () => this.#prepare(), onpointerdown: () => this.#prepare(), onfocusin: () => this.#prepare() };
     parts.controls = h("div", { class: "controls", ...near }, parts.play, bar.element, parts.time, parts.speed);
     const foot = h("footer", {}, parts.notes, parts.receipt);
     parts.article = h("article", {}, head, parts.controls, parts.state, text.text, parts.trouble, parts.menu.area, foot);
