@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import ARRAY, Connection, Text, bindparam, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from storage import messages as stored
-from storage.tables import imports, messages, transcripts, voices
+from storage.tables import imports, messages, transcripts, user_erasures, voices
 
 _ENDED = ("rejected", "failed")
 _WRITTEN = ("completed", "no_speech", "failed")
@@ -53,12 +54,23 @@ def sent_here(connection: Connection, named: Collection[tuple[str, str, str]]) -
     return {name: found[name] for name in named if name in found}
 
 
-def claim(connection: Connection, key: str, message_id: str) -> bool:
-    """For the transaction that makes the message; False when this recording was brought before."""
+def claim(connection: Connection, key: str, message_id: str) -> str | None:
+    """For the transaction that makes the message. The message as which this recording was brought before, if it was:
+    the same one when a commit was not answered and is tried again."""
     made = connection.execute(
         insert(imports).values(key=key, message_id=message_id).on_conflict_do_nothing().returning(imports.c.key)
     )
-    return made.first() is not None
+    return None if made.first() is not None else find(connection, [key])[key].message_id
+
+
+def erased(connection: Connection, users: Collection[str], sent_at: datetime) -> set[str]:
+    """Those who had their traces erased since. What they said before must not come back, what they send later may."""
+    rows = connection.execute(
+        select(user_erasures.c.user_id).where(
+            user_erasures.c.user_id.in_(users), user_erasures.c.requested_at >= sent_at
+        )
+    )
+    return set(rows.scalars())
 
 
 def refuse(connection: Connection, key: str, message_id: str, code: str) -> None:

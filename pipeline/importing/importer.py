@@ -1,6 +1,7 @@
 """An archive into the store, line by line: screened, staged by several at once, kept in order, followed to the end."""
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from pipeline.importing.sources import Entry, Folder, Manifest
 from pipeline.importing.staging import Staged, Stager
 from pipeline.importing.watching import Watch, Watched
 from storage.errors import StorageFull, StorageUnavailable
-from storage.imports import Known
+from storage.imports import Known, Progress
 
 log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -63,6 +64,7 @@ class Importer:
         self._options = options
         self._report = report
         self._tell = tell
+        self._stopping = threading.Event()
         self._read = 0
         self._remind_at = time.monotonic() + _REMIND_S
         self._stager = Stager(context, intake, source.root, options.dry_run, options.retry_refused)
@@ -81,6 +83,7 @@ class Importer:
             while self._options.wait and self.watch.unheard:
                 self._wait()
         finally:
+            self._stopping.set()
             pool.shutdown(cancel_futures=True)
             self._report.under_way = self.watch.unheard
 
@@ -94,7 +97,7 @@ class Importer:
             with self._context.database.reading() as connection:
                 return list(screen(connection, group))
 
-        return _insist(ask)
+        return self._insist(ask)
 
     def _take(self, pool: ThreadPoolExecutor, screened: Screened) -> bool:
         """False when there are as many as there may be."""
@@ -103,7 +106,7 @@ class Importer:
         elif screened.was_sent:
             self._report.counts["already_there"] += 1
         elif screened.known and not self._is_retried(screened.known):
-            self._meet(screened, screened.known)
+            self._meet(screened, screened.known, screened.progress)
         else:
             if self._is_full():
                 return False
@@ -138,12 +141,12 @@ class Importer:
             log.info("%d recordings wait for workers of the batch lane", len(self.watch))
             self._remind_at = time.monotonic() + _REMIND_S
         time.sleep(_PAUSE_S)
-        _insist(self.watch.glance)
+        self._insist(self.watch.glance)
 
     def _stage(self, screened: Screened) -> Staged | Known | None:
         line = screened.entry.line
         assert line is not None
-        return _insist(lambda: self._stager.stage(line, screened.thread_id))
+        return self._insist(lambda: self._stager.stage(line, screened.thread_id))
 
     def _keep_next(self) -> None:
         screened, staging = self._pending.popleft()
@@ -152,12 +155,12 @@ class Importer:
         try:
             staged = staging.result()
             if isinstance(staged, Known):
-                self._meet(screened, staged)
+                self._meet(screened, staged, None)
             elif staged is None:
                 self._report.counts["imported"] += 1
             else:
-                key = _insist(lambda: keep(self._context, line, staged))
-                self.watch.add({staged.message_id: Watched(screened.entry, key, "imported")})
+                key = self._insist(lambda: keep(self._context, line, staged))
+                self.watch.add(staged.message_id, Watched(screened.entry, key, "imported"))
                 self._context.ringer.ring("media")
         except AlreadyThere:
             self._report.counts["already_there"] += 1
@@ -165,9 +168,9 @@ class Importer:
             self._note(screened, "refused", refusal.code, refusal.message)
         except OSError as error:
             self._note(screened, "failed", "unreadable", error.strerror or type(error).__name__)
-        _insist(self.watch.glance)
+        self._insist(self.watch.glance)
 
-    def _meet(self, screened: Screened, known: Known) -> None:
+    def _meet(self, screened: Screened, known: Known, progress: Progress | None) -> None:
         """It was brought before: what became of it?"""
         if known.error_code is not None:
             message = "an earlier import found that it can't be played: --retry-refused tries it again"
@@ -175,9 +178,19 @@ class Importer:
         elif self._options.dry_run:
             self._report.counts["already_there"] += 1
         else:
-            met = {known.message_id: Watched(screened.entry, known.key, "already_there")}
-            self.watch.add(met)
-            _insist(lambda: self.watch.look(met))
+            self.watch.add(known.message_id, Watched(screened.entry, known.key, "already_there"))
+            self._insist(lambda: self.watch.look([known.message_id], progress))
+
+    def _insist(self, step: Callable[[], _Result]) -> _Result:
+        """Through an outage."""
+        for pause in _OUTAGE_PAUSES_S:
+            try:
+                return step()
+            except (StorageUnavailable, StorageFull) as error:
+                log.warning("the import waits: %s", error)
+                if self._stopping.wait(pause):
+                    raise
+        return step()
 
     def _note(self, screened: Screened, outcome: Outcome, code: str, message: str) -> None:
         entry = screened.entry
@@ -187,14 +200,3 @@ class Importer:
 def _groups(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
     while group := list(islice(entries, _GROUP)):
         yield group
-
-
-def _insist(step: Callable[[], _Result]) -> _Result:
-    """Through an outage."""
-    for pause in _OUTAGE_PAUSES_S:
-        try:
-            return step()
-        except (StorageUnavailable, StorageFull) as error:
-            log.warning("the import waits: %s", error)
-            time.sleep(pause)
-    return step()

@@ -1,12 +1,14 @@
 """The transaction that makes an imported recording a message of its thread."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection
 
 from ingest.errors import Refused
 from pipeline.context import Context
 from pipeline.importing.lines import Line
 from pipeline.importing.staging import Staged, key_of
-from storage import arrivals, history, imports, intents, people, threads
+from storage import arrivals, history, imports, intents, threads
 from storage.jobs import Lane
 
 
@@ -21,32 +23,42 @@ def keep(context: Context, line: Line, staged: Staged) -> str:
     """
     try:
         with context.database.transaction() as connection:
-            thread_id = _thread(connection, line)
-            key = key_of(thread_id, line, staged.original.sha256)
-            assert key is not None
-            if not imports.claim(connection, key, staged.message_id):
-                raise AlreadyThere
-            _refuse_the_erased(connection, line)
-            _admit(connection, thread_id, line)
-            arrivals.add_voice(
-                connection,
-                staged.message_id,
-                thread_id,
-                line.sender,
-                staged.original,
-                language=line.language,
-                external_id=line.external_id,
-                lane=Lane.BATCH,
-                sent_at=line.sent_at,
-            )
-            return key
+            return _keep(connection, line, staged)
     except (AlreadyThere, Refused):
         with context.database.transaction() as connection:
             intents.expire(connection, [staged.original.object_key])
         raise
 
 
-def _thread(connection: Connection, line: Line) -> str:
+def _keep(connection: Connection, line: Line, staged: Staged) -> str:
+    erased = imports.erased(connection, {line.sender, *line.participants}, line.sent_at)
+    if line.sender in erased:
+        raise Refused("erased", "its sender was erased after it was sent")
+    people = [user for user in line.participants if user not in erased]
+    thread_id = _thread(connection, line, people)
+    key = key_of(thread_id, line, staged.original.sha256)
+    assert key is not None
+    brought = imports.claim(connection, key, staged.message_id)
+    if brought == staged.message_id:
+        return key
+    if brought is not None:
+        raise AlreadyThere
+    _admit(connection, thread_id, line, people)
+    arrivals.add_voice(
+        connection,
+        staged.message_id,
+        thread_id,
+        line.sender,
+        staged.original,
+        language=line.language,
+        external_id=line.external_id,
+        lane=Lane.BATCH,
+        sent_at=line.sent_at,
+    )
+    return key
+
+
+def _thread(connection: Connection, line: Line, people: Sequence[str]) -> str:
     if line.thread is not None:
         return line.thread
     assert line.thread_external_id is not None
@@ -54,23 +66,16 @@ def _thread(connection: Connection, line: Line) -> str:
         connection,
         line.thread_external_id,
         creator=line.sender,
-        members=line.participants,
+        members=people,
         title=line.thread_title,
         sent_at=line.sent_at,
     )
 
 
-def _refuse_the_erased(connection: Connection, line: Line) -> None:
-    """What a person had deleted must not come back from an archive; what they sent since may."""
-    erasure = people.report(connection, line.sender)
-    if erasure is not None and line.sent_at <= erasure.requested_at:
-        raise Refused("erased", "its sender was erased after it was sent")
-
-
-def _admit(connection: Connection, thread_id: str, line: Line) -> None:
-    """People that the line names, and its sender unless people have been sending here since: he may have left."""
+def _admit(connection: Connection, thread_id: str, line: Line, people: Sequence[str]) -> None:
+    """Those whom the line names, and its sender unless people have been sending here since: he may have left."""
     is_history = threads.lock(connection, thread_id) == 0
-    wanted = {*line.participants, *([line.sender] if is_history else [])}
+    wanted = {*people, *([line.sender] if is_history else [])}
     for user in sorted(wanted.difference(threads.members(connection, thread_id))):
         if not threads.add_member(connection, thread_id, user, history=True):
             raise Refused("thread_full", f"its thread has {threads.MAX_PARTICIPANTS} participants: nobody else fits")

@@ -1,7 +1,7 @@
-"""What the database knows of some lines before their files are read: a whole group in three queries."""
+"""What the database knows of some lines before their files are read: a whole group in four queries."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -9,7 +9,7 @@ from pipeline.importing.lines import Line
 from pipeline.importing.sources import Entry
 from pipeline.importing.staging import key_of
 from storage import imports, threads
-from storage.imports import Known
+from storage.imports import Known, Progress
 
 ExternalName = tuple[str, str, str]
 
@@ -25,6 +25,7 @@ class Screened:
     thread_id: str | None = None
     key: str | None = None
     known: Known | None = None
+    progress: Progress | None = None
     was_sent: bool = False
     refusal: tuple[str, str] | None = None
 
@@ -38,9 +39,11 @@ def screen(connection: Connection, entries: Sequence[Entry]) -> Iterator[Screene
         if entry.line and entry.line.external_id and (thread_id := found.get(_thread_name(entry.line)))
     }
     known = imports.find(connection, [key for key in named.values() if key])
+    reached = imports.progress(connection, [each.message_id for each in known.values()])
     sent = imports.sent_here(connection, [name for name, key in named.items() if key not in known])
     for entry in entries:
-        yield _screened(entry, found, known, sent)
+        screened = _screened(entry, found, known, sent)
+        yield replace(screened, progress=reached.get(screened.known.message_id)) if screened.known else screened
 
 
 def _screened(
@@ -55,7 +58,7 @@ def _screened(
         return Screened(entry, refusal=missing)
     key = key_of(thread_id, line)
     was_sent = _name(thread_id, line) in sent
-    return Screened(entry, thread_id, key, known.get(key) if key else None, was_sent)
+    return Screened(entry, thread_id, key, known.get(key) if key else None, was_sent=was_sent)
 
 
 def _threads(connection: Connection, lines: Sequence[Line]) -> dict[tuple[str, str], str]:

@@ -1,7 +1,7 @@
 """Follows imported recordings until workers are done with them, so that no more wait than was said."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.context import Context
@@ -40,18 +40,21 @@ class Watch:
         """Of which nobody knows yet whether they play."""
         return len(self._waiting) - len(self._playable)
 
-    def add(self, watched: Mapping[str, Watched]) -> None:
-        """Counts them."""
-        self._report.counts.update(each.counted for each in watched.values())
-        self._waiting.update(watched)
+    def add(self, message_id: str, watched: Watched) -> None:
+        """Counts it."""
+        self._report.counts[watched.counted] += 1
+        self._waiting[message_id] = watched
 
     def glance(self) -> None:
         """Asks how far all of them are, now and then."""
         if self._waiting and time.monotonic() >= self._look_at:
-            self.look(self._waiting)
+            self.look(list(self._waiting))
             self._look_at = time.monotonic() + _POLL_S
 
-    def look(self, ids: Collection[str]) -> None:
+    def look(self, ids: Sequence[str], known: Progress | None = None) -> None:
+        """Asks how far these are, unless it is known of the only one."""
+        if known is not None:
+            return self._settle(ids[0], known)
         with self._context.database.reading() as connection:
             found = imports.progress(connection, ids)
         for message_id, progress in found.items():
@@ -59,8 +62,9 @@ class Watch:
 
     def _settle(self, message_id: str, progress: Progress) -> None:
         if progress.settled:
+            self._judge(message_id, self._waiting[message_id], progress)
             self._playable.discard(message_id)
-            self._judge(message_id, self._waiting.pop(message_id), progress)
+            del self._waiting[message_id]
         elif progress.state in _ENDED:
             self._playable.add(message_id)
 

@@ -218,10 +218,12 @@ def test_what_an_erased_person_said_before_does_not_come_back(context: Context, 
         people.request(connection, "alice")
     sql(context, "UPDATE user_erasures SET requested_at = '2022-01-01'")
     archive.add()
-    archive.add(sent_at="2022-01-02T00:00:00Z")
+    archive.add(sender="bob", participants=["alice"])
     report = brought(context, archive.manifest)
-    assert counts(report) == (1, 0, 1, 0)
-    assert report["codes"] == {"erased": 1}
+    assert (counts(report), report["codes"]) == ((1, 0, 1, 0), {"erased": 1})
+    assert [row.user_id for row in sql(context, "SELECT user_id FROM participants")] == ["bob"]
+    archive.add(sent_at="2022-01-02T00:00:00Z")
+    assert counts(brought(context, archive.manifest)) == (1, 1, 1, 0)
 
 
 def test_a_folder_is_its_own_manifest(context: Context, tmp_path: Path) -> None:
