@@ -61,6 +61,8 @@ class Spool:
 
     def pieces(self, size: int) -> Iterator[bytes]:
         """All of it again, `size` bytes at a time."""
+        if self._file is not None:
+            self._flush()
         source = io.BytesIO(self._waiting) if self._file is None else self._file
         source.seek(0)
         while piece := source.read(size):

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ARRAY, BigInteger, Connection, Select, Text, bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from storage import events, intents, jobs, search, threads
+from storage import events, intents, jobs, search, threads, uploads
 from storage.ids import new_id
 from storage.tables import NOW, messages, participants, plays, search_entries, transcripts, voices
 
@@ -193,7 +193,7 @@ def remove_all(connection: Connection, ids: Sequence[str], *, quiet: bool = Fals
         update(messages)
         .where(messages.c.id.in_(ids), messages.c.deleted_at.is_(None))
         .values(deleted_at=NOW, text=None)
-        .returning(messages.c.id, messages.c.thread_id)
+        .returning(messages.c.id, messages.c.thread_id, messages.c.sender_id)
     ).all()
     removed = [row.id for row in rows]
     if not removed:
@@ -201,6 +201,7 @@ def remove_all(connection: Connection, ids: Sequence[str], *, quiet: bool = Fals
     jobs.cancel_for_messages(connection, removed)
     for table in (plays, search_entries, transcripts, voices):
         connection.execute(delete(table).where(table.c.message_id.in_(removed)))
+    uploads.strip(connection, {row.sender_id for row in rows}, removed)
     intents.erase_later(connection, removed, settle_s=ERASURE_SETTLES_S)
     if not quiet:
         events.add_all(connection, "message.deleted", {row.id: row.thread_id for row in rows})

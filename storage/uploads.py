@@ -127,6 +127,8 @@ def append(
     for piece in pieces:
         connection.execute(upload_chunks.insert().values(upload_id=upload_id, start=offset, data=piece))
         offset += len(piece)
+    if offset != after:
+        raise ValueError(f"{size} bytes were announced, and these are not as many")
     return changed
 
 
@@ -203,6 +205,12 @@ def refuse(connection: Connection, upload_id: str, code: str, message: str) -> N
 def terminate(connection: Connection, upload_id: str) -> None:
     """Forgets the upload and all that came of it; a message made of it stays."""
     connection.execute(delete(uploads).where(uploads.c.id == upload_id))
+
+
+def strip(connection: Connection, user_ids: Iterable[str], message_ids: Iterable[str]) -> None:
+    """Forgets what these users' uploads said of recordings whose messages were deleted; which message it was stays."""
+    mine = uploads.c.user_id.in_(list(user_ids)) & uploads.c.message_id.in_(list(message_ids))
+    connection.execute(update(uploads).where(mine).values(metadata=None, sha256=None))
 
 
 def claim_full(connection: Connection, *, untouched_s: float, limit: int = 10) -> list[StoredUpload]:

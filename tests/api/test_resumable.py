@@ -1,17 +1,21 @@
 """Resumable uploads when what they need fails. That they keep to their protocol is proved in tests/tus_conformance."""
 
 import secrets
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import timedelta
+from hashlib import sha1
 
 import pytest
 from sqlalchemy import func, select, update
 
 from storage.tables import upload_chunks, uploads
 from tests.api.conftest import Person, Server
-from tests.tus_conformance.target import CHUNK, Target, recording
+from tests.tus_conformance.target import CHUNK, Target, answer_on, recording
 
 SIZE = 100_000
+# More than is kept in memory.
+LARGE = 900_000
 
 
 @pytest.fixture
@@ -69,6 +73,60 @@ def test_an_expired_upload_is_gone(server: Server, tus: Target) -> None:
     assert tus.patch(url, 0, recording(SIZE)).status == 410
     long_ago = f"{tus.endpoint}/upl_01hzy{'0' * 21}"
     assert tus.head(long_ago).status == 410
+
+
+def test_what_an_upload_said_of_its_file_goes_with_its_message(tus: Target, alice: Person) -> None:
+    one, other = (tus.create(SIZE, recording(SIZE), CHUNK) for _ in range(2))
+    assert alice.delete(f"/v1/messages/{one.message_id}").status_code == 204
+    gone, kept = tus.head(tus.located(one)), tus.head(tus.located(other))
+    assert (gone.status, gone.message_id, gone.offset) == (200, one.message_id, SIZE)
+    assert "upload-metadata" not in gone.headers
+    assert kept.headers["upload-metadata"] == tus.encoded_metadata()
+
+
+@pytest.fixture
+def full_disk() -> Iterator[pytest.MonkeyPatch]:
+    """No room for bodies that don't fit into memory: every write to this device fails as on a full disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempfile.TemporaryFile", lambda **_: open("/dev/full", "wb", buffering=0))  # noqa: SIM115
+        yield patch
+
+
+def test_a_full_disk_within_a_checked_patch_adds_nothing_and_is_no_end(
+    tus: Target, full_disk: pytest.MonkeyPatch
+) -> None:
+    body = recording(LARGE)
+    url, checked = tus.created(LARGE), {"Upload-Checksum": "sha1 " + b64encode(sha1(body).digest()).decode()}
+    refused = tus.patch(url, 0, body, checked)
+    assert (refused.status, "retry-after" in refused.headers) == (507, True)
+    assert tus.offset(url) == 0
+    full_disk.undo()
+    assert tus.patch(url, 0, body, checked).message_id
+
+
+def test_a_full_disk_at_the_last_byte_keeps_all_bytes(
+    tus: Target, alice: Person, thread: str, full_disk: pytest.MonkeyPatch
+) -> None:
+    url, body = tus.created(LARGE), recording(LARGE)
+    assert tus.patch(url, 0, body).status == 507
+    assert tus.head(url).status == 507
+    full_disk.undo()
+    found = tus.head(url)
+    assert (found.status, found.offset) == (200, LARGE)
+    assert [item["id"] for item in alice.get(f"/v1/threads/{thread}/messages").json()["items"]] == [found.message_id]
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_body_that_falls_silent_lets_go_of_its_upload(server: Server, tus: Target, checked: bool) -> None:
+    """Bytes that were to be checked do not count before they are."""
+    url, body = tus.created(LARGE), recording(LARGE)
+    digest = {"Upload-Checksum": "sha1 " + b64encode(sha1(body).digest()).decode()} if checked else {}
+    headers = {**CHUNK, **digest, "Upload-Offset": "0", "Content-Length": str(LARGE)}
+    with tus.begun("PATCH", url, headers, body[:300_000]) as silent:
+        assert answer_on(silent).status == 408
+    with server.services.database.transaction() as connection:
+        mine = select(uploads.c.holder, uploads.c.received).where(uploads.c.id == url.rsplit("/", 1)[-1])
+        assert tuple(connection.execute(mine).one()) == (None, 0 if checked else 300_000)
 
 
 def test_a_finished_upload_leaves_no_chunks(server: Server, tus: Target) -> None:

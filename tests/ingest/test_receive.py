@@ -60,6 +60,7 @@ def test_a_spool_gives_back_what_was_written(size: int) -> None:
     with Spool() as spool:
         asyncio.run(fill(spool))
         assert spool.size == size
+        assert b"".join(spool.pieces(70_000)) == data
         assert spool.finish() == hashlib.sha256(data).hexdigest()
         assert spool.head(100) == data[:100]
         body = spool.body()

@@ -56,7 +56,7 @@ def patch_during_a_patch(target: Target) -> None:
         time.sleep(0.2)
         answer = target.patch(url, 90_000, body[90_000:])
         assert (answer.status, answer.offset) == (204, _SIZE)
-    _stored_whole(target, answer, body)
+    target.keeps(answer, body)
 
 
 @statement("8.5")
@@ -71,7 +71,7 @@ def several_writers_at_once(target: Target) -> None:
         now = target.head(url)
         assert offset <= now.offset <= offset + step
         offset = now.offset
-    _stored_whole(target, now, body)
+    target.keeps(now, body)
 
 
 @statement("8.6")
@@ -86,7 +86,7 @@ def a_body_without_end(target: Target) -> None:
         answer = answer_on(connection)
     assert (answer.status, answer.offset) == (204, _SIZE)
     assert target.offset(url) == _SIZE
-    _stored_whole(target, answer, body)
+    target.keeps(answer, body)
 
 
 @statement("8.7")
@@ -108,7 +108,7 @@ def the_lost_last_answer(target: Target) -> None:
     now = target.head(url)
     assert target.patch(url, 0, body).status == 409
     assert target.head(url).message_id == now.message_id
-    _stored_whole(target, now, body)
+    target.keeps(now, body)
 
 
 @statement("8.9")
@@ -124,7 +124,7 @@ def the_lost_answer_of_a_creation(target: Target) -> None:
     first, second = (target.create(_SIZE, body, {**CHUNK, **key}) for _ in range(2))
     assert (first.status, second.status, first.offset) == (201, 201, _SIZE)
     assert first.message_id == second.message_id
-    _stored_whole(target, first, body)
+    target.keeps(first, body)
 
 
 @statement("8.10")
@@ -150,7 +150,7 @@ def a_body_that_dribbles(target: Target) -> None:
             time.sleep(0.05)
         answer = answer_on(slow)
     assert (answer.status, answer.offset) == (204, 2_000)
-    _stored_whole(target, answer, body)
+    target.keeps(answer, body)
 
 
 @statement("8.12")
@@ -169,14 +169,7 @@ def _completed(target: Target, url: str, body: bytes) -> None:
     offset = target.offset(url)
     answer = target.patch(url, offset, body[offset:])
     assert (answer.status, answer.offset) == (204, len(body))
-    _stored_whole(target, answer, body)
-
-
-def _stored_whole(target: Target, answer: Answer, body: bytes) -> None:
-    if target.is_earshot:
-        assert answer.message_id
-        if target.stored:
-            assert target.stored(answer.message_id) == body
+    target.keeps(answer, body)
 
 
 def _at_once(targets: list[Target], url: str, offset: int, body: bytes) -> list[Answer]:

@@ -105,6 +105,13 @@ class Target:
             assert time.monotonic() < until, f"offset {found}, not {wanted}"
             time.sleep(0.05)
 
+    def keeps(self, answer: Answer, body: bytes) -> None:
+        """What ended an upload names its message, of these bytes, where the server makes messages."""
+        if self.is_earshot:
+            assert answer.message_id
+            if self.stored:
+                assert self.stored(answer.message_id) == body
+
     def encoded_metadata(self) -> str:
         pairs = {"filename": "voice.wav", "filetype": "audio/wav", **self.metadata}
         return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in pairs.items())
