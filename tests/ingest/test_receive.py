@@ -49,7 +49,7 @@ def test_a_slow_body_is_taken_and_one_that_stops_is_not() -> None:
     assert refusal(pieces(b"x", pause_s=10)) == "body_timeout"
 
 
-@pytest.mark.parametrize("size", [1, MEMORY_BYTES, MEMORY_BYTES + 1, 3 * MEMORY_BYTES + 17])
+@pytest.mark.parametrize("size", [1, MEMORY_BYTES, MEMORY_BYTES + 1, 3 * MEMORY_BYTES + 17, 3 * MEMORY_BYTES + 20_000])
 def test_a_spool_gives_back_what_was_written(size: int) -> None:
     data = os.urandom(size)
 
