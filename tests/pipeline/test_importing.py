@@ -248,14 +248,20 @@ def test_a_folder_is_its_own_manifest(context: Context, tmp_path: Path) -> None:
 def test_what_is_older_than_its_retention_is_worked_on_first(context: Context, archive: Archive) -> None:
     archive.add()
     brought(context, archive.manifest)
-    for wanted in ("media", "speech"):
-        with context.database.transaction() as connection:
-            assert retention.STEPS["originals"](connection, timedelta(days=1), "") is None
-            assert retention.STEPS["speech_audio"](connection, timedelta(days=1), "") is None
-        Drain(context, None)(wanted)  # type: ignore[arg-type]
-    with context.database.transaction() as connection:
-        assert retention.STEPS["originals"](connection, timedelta(days=1), "") is not None
+    let_go(context)
+    Drain(context, None)("media")
+    let_go(context)
+    Drain(context, None)("speech")
     assert sql(context, "SELECT text FROM transcripts")[0].text
+    assert sql(context, "SELECT original_key FROM voices")[0].original_key
+    let_go(context)
+    assert sql(context, "SELECT original_key FROM voices")[0].original_key is None
+
+
+def let_go(context: Context) -> None:
+    for name in ("originals", "speech_audio"):
+        with context.database.transaction() as connection:
+            retention.STEPS[name](connection, timedelta(days=1), "")
 
 
 def test_nobody_is_told_that_an_imported_one_failed_but_the_import(context: Context, archive: Archive) -> None:
