@@ -8,10 +8,10 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.context import Context
-from storage import people, retention
+from storage import intents, people, retention
 
 log = logging.getLogger(__name__)
-_PATIENCE_S = 5.0
+_PATIENCE_S = 2.0
 _EVERY_S = 600.0
 Days = Field(None, gt=0, le=36_500)
 
@@ -53,6 +53,9 @@ class Retention:
             until = time.monotonic() + _PATIENCE_S
             while self._due_at[name] <= time.monotonic() < until:
                 with context.database.transaction() as connection:
+                    if intents.many_expired(connection):
+                        # The objects of what was let go before come first.
+                        return
                     reached = retention.STEPS[name](connection, kept, self._reached[name])
                 # Begun anew each time: a message that was skipped for its state may be ready by then.
                 self._reached[name] = reached or ""

@@ -7,6 +7,7 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Callable
 
 from pipeline import failures, letting_go, reprocess_walker, tending
 from pipeline.context import Context, assemble
@@ -17,6 +18,8 @@ from storage.keys import message_prefix
 
 log = logging.getLogger(__name__)
 _HOURLY_S = 3600.0
+# How long one step of a tick goes on while there is more to do.
+_PATIENCE_S = 2.0
 
 
 def run() -> int:
@@ -86,23 +89,31 @@ class Reaper:
             self._context.ringer.ring(queue)
 
     def erase(self) -> None:
+        _while_there_is_more(self._erase_some)
+
+    def _erase_some(self) -> bool:
         with self._context.database.transaction() as connection:
             due = intents.due_erasures(connection)
         for message_id in due:
             self._context.store.delete_prefix(message_prefix(self._context.settings.storage.s3_prefix, message_id))
             with self._context.database.transaction() as connection:
                 intents.erased(connection, message_id)
+        return bool(due)
 
     def sweep_intents(self) -> None:
+        _while_there_is_more(self._sweep_some_intents)
+
+    def _sweep_some_intents(self) -> bool:
         """Holding the intents' rows meanwhile keeps whoever wants to refer to a key waiting, then tells him."""
         with self._context.database.transaction() as connection:
             owners = intents.expired(connection)
             if not owners:
-                return
+                return False
             orphans = set(owners) - references.referenced(connection, owners)
             self._context.store.delete(orphans)
             intents.forget(connection, owners)
         log.info("swept %d objects of dead intents", len(orphans))
+        return True
 
     def tend_uploads(self) -> None:
         for tend in (tending.finish_full, tending.sweep_uploads, tending.forget_uploads):
@@ -125,3 +136,9 @@ class Reaper:
     def _trim_events(self) -> int:
         with self._context.database.transaction() as connection:
             return events.trim(connection)
+
+
+def _while_there_is_more(do_some: Callable[[], bool]) -> None:
+    until = time.monotonic() + _PATIENCE_S
+    while do_some() and time.monotonic() < until:
+        pass

@@ -15,6 +15,7 @@ from storage.tables import NOW, erasures, intents
 
 _ERASE_RETRY_S = 3
 _ERASE_AGAIN_S = 60
+_MANY = 5_000
 
 
 def declare(connection: Connection, message_id: str, keys: Iterable[str], *, ttl_s: float) -> None:
@@ -65,6 +66,12 @@ def forget(connection: Connection, keys: Iterable[str]) -> None:
     connection.execute(delete(intents).where(intents.c.object_key.in_(list(keys))))
 
 
+def many_expired(connection: Connection) -> bool:
+    """More than the sweep gets through in a minute or so."""
+    dead = select(intents.c.object_key).where(intents.c.expires_at < func.clock_timestamp()).limit(_MANY).subquery()
+    return connection.execute(select(func.count()).select_from(dead)).scalar_one() == _MANY
+
+
 def erase_later(connection: Connection, message_ids: Iterable[str], *, settle_s: float) -> None:
     settle_at = func.clock_timestamp() + timedelta(seconds=settle_s)
     rows = [{"message_id": message_id, "settle_at": settle_at} for message_id in message_ids]
@@ -76,7 +83,8 @@ def due_erasures(connection: Connection, *, limit: int = 50) -> list[str]:
     due = (
         select(erasures.c.message_id)
         .where(erasures.c.run_after <= func.clock_timestamp())
-        .order_by(erasures.c.run_after)
+        # What was deleted just now before what is only looked at again.
+        .order_by(erasures.c.emptied, erasures.c.run_after)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )

@@ -135,6 +135,23 @@ def test_forgetting_is_for_the_host_and_operators(alice: Person, bob: Person, ad
     assert code_of(admin.delete("/v1/users/a%00b")) == "not_found"
 
 
+def test_what_was_let_go_is_swept_before_more_is(
+    server: Server, played: str, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody's sweep may fall an hour behind: by then it trusts no intent any more."""
+    monkeypatch.setattr(intents, "_MANY", 1)
+    before = objects(server.services, played)
+    with server.services.database.transaction() as connection:
+        intents.give_up(connection, {"messages/none/original/none.bin": "msg_none"})
+    retention_of_all = Retention(RetentionSettings.model_validate(dict.fromkeys(KINDS, MOMENT)))
+    retention_of_all.go_on(context)
+    Reaper(context).sweep_intents()
+    assert objects(server.services, played) == before
+    retention_of_all.go_on(context)
+    Reaper(context).sweep_intents()
+    assert len(objects(server.services, played)) < len(before)
+
+
 def test_nothing_goes_without_a_setting(bob: Person, played: str, context: Context) -> None:
     before = bob.get(f"/v1/messages/{played}").json()
     Retention(RetentionSettings()).go_on(context)
