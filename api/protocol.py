@@ -2,6 +2,7 @@
 
 import asyncio
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.errors import Problem, problem_response
@@ -11,11 +12,24 @@ from api.errors import Problem, problem_response
 PATIENCE_S = 30.0
 
 
+class _OneAtATime(FlowControl):
+    """Reads on when the app has taken what was read before: the rest waits in the system's buffers, not in ours too."""
+
+    def __init__(self, protocol: "ProblemProtocol", transport: asyncio.Transport) -> None:
+        super().__init__(transport)
+        self._protocol = protocol
+
+    def resume_reading(self) -> None:
+        if not self._protocol.has_untaken():
+            super().resume_reading()
+
+
 class ProblemProtocol(HttpToolsProtocol):
     _ending: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = _OneAtATime(self, transport)
         self._end_later()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -24,10 +38,17 @@ class ProblemProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self.has_untaken():
+            self.flow.pause_reading()
         if self.cycle is not None and not self.cycle.response_complete:
             self._go_on()
         elif self._ending is None:
             self._end_later()
+
+    def has_untaken(self) -> bool:
+        """Part of a body that the app has not taken yet, and may still want."""
+        cycle = self.cycle
+        return cycle is not None and not cycle.response_complete and bool(cycle.body) and cycle.more_body
 
     def send_400_response(self, msg: str) -> None:
         answer = problem_response(Problem("invalid_request", "this is not a valid HTTP request", status=400))

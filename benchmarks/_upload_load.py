@@ -77,6 +77,10 @@ def single(thread: str, authorization: dict[str, str], body: bytes) -> Send:
     return lambda connection: _asked(connection, "POST", path, body, authorization, 201)
 
 
+def relayed(body: bytes) -> Send:
+    return lambda connection: _asked(connection, "POST", "/relay", body, {}, 201)
+
+
 def resumable(thread: str, authorization: dict[str, str], body: bytes, chunk: int) -> Send:
     """A creation and as many PATCHes as it takes."""
     metadata = f"thread_id {base64.b64encode(thread.encode()).decode()}"

@@ -3,16 +3,19 @@
 import os
 import secrets
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import urlopen
 
 import psutil
 
 from pipeline.embedded import postgres
 from pipeline.embedded.ports import free_port
+from pipeline.embedded.process import Process
 from storage.database import Database
 from storage.migrate import migrate
 from storage.objects import ObjectStore
@@ -26,6 +29,7 @@ class Servers:
     s3: stack.S3
     bucket: str
     processes: int
+    relay_url: str
 
     def api_bytes(self) -> int:
         """Resident memory of all API processes."""
@@ -46,7 +50,29 @@ def running() -> Iterator[Servers]:
         more = {"EARSHOT_BROKER_URL": servers.enter_context(stack.running_redis(folder)), "EARSHOT_UPLOAD_IDLE_S": "30"}
         s3 = servers.enter_context(stack.running_s3(folder))
         (api,) = servers.enter_context(own.running(s3, url, count=1, workers=processes, **more))
-        yield Servers(api, s3, api.environment["EARSHOT_S3_BUCKET"], processes)
+        relay_url = servers.enter_context(_relay(folder, {**os.environ, **api.environment}, processes))
+        yield Servers(api, s3, api.environment["EARSHOT_S3_BUCKET"], processes, relay_url)
+
+
+@contextmanager
+def _relay(folder: Path, environment: dict[str, str], processes: int) -> Iterator[str]:
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks._bare_upload", str(port), str(processes)]
+    process, url = Process(command, log=folder / "relay.log", env=environment), f"http://127.0.0.1:{port}"
+    try:
+        stack.wait_until(lambda: _answers(url + "/readyz"), process)
+        yield url
+    finally:
+        process.ask_to_stop(signal.SIGTERM)
+        process.end(patience_s=10)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urljoin
 
-from benchmarks._upload_load import Load, pressed, resumable, single, straight
+from benchmarks._upload_load import Load, pressed, relayed, resumable, single, straight
 from benchmarks._upload_servers import Servers, running
 from benchmarks._upload_slow import slow_connections
 from tests.tus_conformance import own
@@ -31,6 +31,9 @@ SLOW = 500
 # Name, what it is measured as, the bound, and whether the bound is a floor.
 BOUNDS = {
     "rate_to_straight": (0.5, True),
+    # A floor by what is left: beside the relay, which only reads, hashes and PUTs.
+    "rate_to_relay": (0.5, True),
+    "relay_to_straight": (0.5, True),
     "p95_to_straight": (3.0, False),
     "tus_small_to_single": (0.15, True),
     "tus_large_to_single": (0.5, True),
@@ -50,6 +53,7 @@ class Bench:
         """Every side once."""
         return {
             "straight": self._pressed_straight(160),
+            "relay": pressed(self._servers.relay_url, [relayed(self._small)] * 160, CLIENTS),
             "single": self.single(self._small, 96),
             "tus_small": self._resumable(self._small, 64 * 1024, 48),
             "single_large": self.single(self._large, 32),
@@ -102,6 +106,8 @@ def main() -> None:
         memory = bench.memory_mb()
     measured = {
         "rate_to_straight": _median(turn["single"].rate / turn["straight"].rate for turn in turns),
+        "rate_to_relay": _median(turn["single"].rate / turn["relay"].rate for turn in turns),
+        "relay_to_straight": _median(turn["relay"].rate / turn["straight"].rate for turn in turns),
         "p95_to_straight": _median(turn["single"].p95_s / turn["straight"].p95_s for turn in turns),
         "tus_small_to_single": _median(turn["tus_small"].rate / turn["single"].rate for turn in turns),
         "tus_large_to_single": _median(turn["tus_large"].rate / turn["single_large"].rate for turn in turns),
