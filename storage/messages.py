@@ -193,7 +193,7 @@ def remove_all(connection: Connection, ids: Sequence[str], *, quiet: bool = Fals
         update(messages)
         .where(messages.c.id.in_(ids), messages.c.deleted_at.is_(None))
         .values(deleted_at=NOW, text=None)
-        .returning(messages.c.id, messages.c.thread_id, messages.c.sender_id)
+        .returning(messages.c.id, messages.c.thread_id, messages.c.sender_id, messages.c.kind)
     ).all()
     removed = [row.id for row in rows]
     if not removed:
@@ -202,7 +202,8 @@ def remove_all(connection: Connection, ids: Sequence[str], *, quiet: bool = Fals
     for table in (plays, search_entries, transcripts, voices):
         connection.execute(delete(table).where(table.c.message_id.in_(removed)))
     uploads.strip(connection, {row.sender_id for row in rows}, removed)
-    intents.erase_later(connection, removed, settle_s=ERASURE_SETTLES_S)
+    if spoken := [row.id for row in rows if row.kind == "voice"]:
+        intents.erase_later(connection, spoken, settle_s=ERASURE_SETTLES_S)
     if not quiet:
         events.add_all(connection, "message.deleted", {row.id: row.thread_id for row in rows})
     return removed

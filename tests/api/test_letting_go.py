@@ -18,7 +18,7 @@ from pipeline.rings import Ringer
 from pipeline.settings import PipelineSettings, Settings
 from storage import intents, messages, people, retention, threads, uploads
 from storage.keys import message_prefix
-from storage.tables import metadata
+from storage.tables import erasures, metadata
 from storage.uploads import NewUpload
 from tests import stack
 from tests.api.conftest import Person, Server, code_of
@@ -107,6 +107,17 @@ def test_what_is_being_sent_when_a_person_is_forgotten_goes_too(
         assert forgotten.result()["removed"]["messages"] == 1
     assert bob.get(f"/v1/threads/{thread}/messages").json()["items"] == []
     assert code_of(alice.post(f"/v1/threads/{thread}/messages", json={"text": "after"})) == "not_found"
+
+
+def test_texts_have_no_objects_to_wait_for(
+    server: Server, alice: Person, thread: str, message: str, context: Context
+) -> None:
+    text_message = alice.post(f"/v1/threads/{thread}/messages", json={"text": "short-lived"}).json()["id"]
+    for each in (text_message, message):
+        assert alice.delete(f"/v1/messages/{each}").status_code == 204
+    with server.services.database.transaction() as connection:
+        query = select(erasures.c.message_id).where(erasures.c.message_id.in_([text_message, message]))
+        assert connection.execute(query).scalars().all() == [message]
 
 
 def test_a_person_of_many_messages_is_forgotten_step_by_step(
