@@ -95,7 +95,7 @@ export class Thread {
     const newest = this.#rowOf(this.list.lastElementChild)?.message;
     if (!newest || document.hidden || this.#loading || newest.id === this.#read) return;
     this.#read = newest.id;
-    if (newest.sender_id === this.#client.user || newest.receipts.read_by.includes(this.#client.user)) return;
+    if (this.#isRead()) return;
     this.#client.post(`/v1/threads/${this.id}/read`, { message_id: newest.id }).then(
       () => this.#live.nudge(),
       () => (this.#read = ""),
@@ -132,6 +132,14 @@ export class Thread {
   close() {
     this.composer.close();
     this.#nearTop.disconnect();
+  }
+
+  /** What others said last is; one's own answer below it says nothing about that. */
+  #isRead() {
+    const user = this.#client.user;
+    let item = this.list.lastElementChild;
+    while (item && this.#rowOf(item).message.sender_id === user) item = item.previousElementSibling;
+    return !item || this.#rowOf(item).message.receipts.read_by.includes(user);
   }
 
   #head() {

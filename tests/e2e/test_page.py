@@ -57,6 +57,17 @@ def test_a_text_that_is_sent_is_seen_by_the_other(alice: Person, bob: Person, vi
     expect(hers.page.get_by_label("Message", exact=True)).to_have_value("")
 
 
+def test_what_was_said_before_ones_own_last_word_is_read_too(alice: Person, bob: Person, visit: Visiting) -> None:
+    thread = bob.start_thread("alice")
+    bob.write(thread, "Are you coming?")
+    alice.write(thread, "From my phone: yes")
+    visitor = visit(alice)
+    row = visitor.page.get_by_role("link", name=re.compile(thread.title))
+    expect(row).to_contain_text("1 unread")
+    visitor.open(thread)
+    expect(row).not_to_contain_text("unread")
+
+
 def test_a_thread_can_be_started(alice: Person, bob: Person, visit: Visiting) -> None:
     hers = visit(alice)
     hers.page.get_by_role("button", name="New thread").click()

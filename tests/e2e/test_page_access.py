@@ -19,7 +19,9 @@ _TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 
 @pytest.fixture
 def spoken(alice: Person, bob: Person) -> tuple[Any, list[dict[str, Any]]]:
-    thread = bob.start_thread("alice")
+    thread = bob.start_thread(
+        "alice", "a person with such a long name that it can not stand in one line of a small screen"
+    )
     first = bob.speak(thread, "meeting.m4a", "room.m4a")
     alice.write(thread, "مرحبا، شكرا على الرسالة")
     return thread, first + alice.speak(thread, "vertrag.mp3")
@@ -91,11 +93,25 @@ def test_axe_finds_nothing(alice: Person, visit: Visiting, spoken: Any, scheme: 
     bubble.get_by_role("button", name="Transcribe again").click()
     page.get_by_role("button", name="New thread").click()
     _assert_accessible(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="People").click()
+    _assert_accessible(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Record a voice message").click()
+    page.wait_for_timeout(1_000)
+    _assert_accessible(page)
+    page.get_by_role("button", name="Stop recording").click()
+    expect(page.get_by_role("button", name="Send recording")).to_be_focused()
+    _assert_accessible(page)
+    page.route("**/v1/uploads", lambda route: route.abort())
+    page.get_by_role("button", name="Send recording").click()
+    expect(page.get_by_role("list", name="Not sent yet")).to_contain_text("can't be reached")
+    _assert_accessible(page)
+    visitor.forgive("Failed to load resource")
 
 
-@pytest.mark.parametrize(
-    ("width", "height", "scheme"), [(320, 640, "light"), (768, 1024, "dark"), (1440, 900, "light")]
-)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(320, 640), (768, 1024), (1440, 900)])
 def test_nothing_is_cut_off(alice: Person, visit: Visiting, spoken: Any, width: int, height: int, scheme: str) -> None:
     thread, messages = spoken
     visitor = visit(alice, viewport={"width": width, "height": height}, color_scheme=scheme)
@@ -104,6 +120,8 @@ def test_nothing_is_cut_off(alice: Person, visit: Visiting, spoken: Any, width: 
     SCREENSHOTS.mkdir(exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{width}x{height}-{scheme}.png")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("#thread").evaluate("each => each.scrollWidth - each.clientWidth") == 0
+    expect(page.get_by_role("button", name="People")).to_be_in_viewport(ratio=1)
     assert page.locator(".scroller").evaluate("each => each.scrollWidth - each.clientWidth") == 0
     assert page.get_by_text("مرحبا").evaluate("each => getComputedStyle(each).direction") == "rtl"
 
