@@ -6,12 +6,18 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, update
 
+from ingest.direct import Direct
+from ingest.errors import Refused
+from ingest.quota import Quota
+from ingest.settings import IngestSettings
+from ingest.voice import Intake
 from pipeline import tending
 from pipeline.context import Context
+from pipeline.reaper import Reaper
 from storage import uploads
 from storage.keys import upload_key
 from storage.messages import Message
-from storage.tables import messages, upload_chunks
+from storage.tables import intents, messages, upload_chunks
 from storage.tables import uploads as table
 from storage.uploads import NewUpload
 from tests.pipeline.conftest import SAMPLES
@@ -79,6 +85,35 @@ def test_what_lies_under_a_direct_uploads_key_is_swept_once_nobody_can_write_the
         tending.forget_uploads(context)
         assert _count(context, table) == 0
     assert context.store.head(key) is None
+
+
+def test_nothing_of_abandoned_uploads_stays_in_the_store_or_in_the_tables(context: Context, thread: str) -> None:
+    """Those that were begun, put, refused when completed, and put again after that."""
+    prefix, length = context.settings.storage.s3_prefix, len(RECORDING)
+    intake = Intake(context.database, context.store, prefix, Quota(IngestSettings()))
+    direct = Direct(
+        context.database, context.store, intake, Quota(IngestSettings()), prefix=prefix, ring=lambda _: None
+    )
+    with context.database.transaction() as connection:
+        begun = uploads.create(connection, NewUpload("alice", "tus", thread, length))
+        uploads.append(connection, begun, "alice", 0, [RECORDING[:5]], 5, holder=None, keep=False)
+        for sha256 in (None, "0" * 64):
+            upload_id = direct.begin(connection, NewUpload("alice", "direct", thread, length, sha256=sha256))
+            direct.grant(connection, upload_id, "alice")
+            context.store.put(upload_key(prefix, upload_id), RECORDING, size=length, content_type="audio/mp4")
+    with pytest.raises(Refused, match="SHA-256"):
+        direct.complete(upload_id, "alice")
+    assert len(list(context.store.list(prefix))) == 3
+    assert (_count(context, table), _count(context, upload_chunks), _count(context, intents)) == (3, 1, 1)
+    past = func.clock_timestamp() - timedelta(hours=3)
+    with context.database.transaction() as connection:
+        connection.execute(update(table).values(expires_at=past, touched_at=past))
+        connection.execute(update(table).where(table.c.method == "direct").values(sweep_at=past))
+    for _ in range(2):
+        Reaper(context).tick()
+    assert list(context.store.list(prefix)) == []
+    assert (_count(context, table), _count(context, upload_chunks), _count(context, intents)) == (0, 0, 0)
+    assert _count(context, messages) == 0
 
 
 def test_a_sweep_before_its_time_comes_again(context: Context, thread: str) -> None:

@@ -14,8 +14,9 @@ from storage import jobs, messages
 from storage.errors import LeaseLost
 from storage.jobs import Job, Lane
 from storage.messages import Message
-from tests.pipeline.conftest import Upload, sql
+from tests.pipeline.conftest import SAMPLES, Upload, sql
 from tests.pipeline.faults import unreachable
+from tests.transcode import attacks
 from transcribe import Engine, Transcript
 
 Read = Callable[[str], Message]
@@ -104,6 +105,45 @@ def test_a_bad_file_is_rejected_with_a_code_and_the_next_message_is_served(
     assert rejected.error_code in ("corrupt", "no_audio", "unsupported_format")
     assert rejected.error_message
     assert read(good).voice.state == "ready"  # type: ignore[union-attr]
+
+
+def test_attacks_are_refused_at_the_first_try_and_the_next_message_is_served(
+    context: Context, upload: Upload, read: Read, objects: Objects
+) -> None:
+    room = (SAMPLES / "room.m4a").read_bytes()
+    codes = {
+        upload(attacks.wav(bytes(200_000), rate=1)): {"unsupported_format", "decode_limit"},
+        upload(attacks.wav(bytes(960_000), channels=60_000)): {"unsupported_format", "corrupt"},
+        upload(attacks.wav(b"")): {"no_audio"},
+        upload(attacks.endless_flac(8_000, 4_400)): {"too_long"},
+        upload(attacks.encrypted(room)): {"unsupported_format", "corrupt"},
+        upload(attacks.empty_mdat(room)): {"corrupt"},
+        upload(bytes(5_000)): {"unsupported_format"},
+    }
+    good = upload("late.ogg")
+    drain(context)
+    for message_id, expected in codes.items():
+        voice = read(message_id).voice
+        assert voice is not None
+        assert (voice.state, voice.error_code in expected) == ("rejected", True), voice.error_code
+        assert objects(message_id) <= {"original"}
+    assert read(good).voice.state == "ready"  # type: ignore[union-attr]
+    tries = sql(context, "SELECT state, token, attempts, requeues FROM jobs WHERE queue = 'media'")
+    assert {tuple(row) for row in tries} == {("done", 1, 0, 0)}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "outcome"),
+    [(59.9, "ready"), (60.0, "ready"), (60.2, "ready"), (60.5, "too_long"), (0.2, "too_short")],
+)
+def test_a_minute_is_the_limit(context: Context, upload: Upload, read: Read, seconds: float, outcome: str) -> None:
+    sound = attacks.wav(bytes(round(seconds * 16_000) * 2), rate=16_000)
+    message_id = upload(sound)
+    Drain(context, None)("media")
+    voice = read(message_id).voice
+    assert voice is not None
+    assert (voice.error_code or voice.state) == outcome
+    assert voice.duration_ms == (round(seconds * 1000) if outcome == "ready" else None)
 
 
 @pytest.fixture
