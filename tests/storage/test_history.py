@@ -1,7 +1,9 @@
 """Where imported messages stand in a thread, and whom that concerns."""
 
+import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -124,6 +126,54 @@ def test_what_was_sent_here_before_it_becomes_history_and_marks_stay_where_they_
         ] == []
     assert "bob" in read[first]
     assert "bob" not in read[second]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_import_changes_what_somebody_sees_or_has_read_of_what_was_sent_here(
+    database: Database, thread: str, seed: int
+) -> None:
+    chance = random.Random(seed)
+    clock, people, sent = LONG_AGO, ["alice", "bob"], []
+    times: dict[str, datetime] = {}
+    for step in range(40):
+        clock += timedelta(seconds=chance.randint(1, 5000))
+        match chance.choice(("send", "send", "join", "read", "import", "import")):
+            case "send":
+                sent.append(write(database, thread, f"{step}", chance.choice(people)))
+                times[sent[-1]] = clock
+                change(database, "UPDATE messages SET created_at = :at WHERE id = :id", at=clock, id=sent[-1])
+            case "join":
+                people.append(f"person-{step}")
+                with database.transaction() as connection:
+                    threads.add_member(connection, thread, people[-1], history=chance.random() < 0.3)
+            case "read" if sent:
+                with database.transaction() as connection:
+                    if seq := messages.seq_of(connection, chance.choice(sent), thread, reader := chance.choice(people)):
+                        threads.mark_read(connection, thread, reader, seq)
+            case "import":
+                before = seen_and_unread(database, sent)
+                at = LONG_AGO + timedelta(seconds=int((clock - LONG_AGO).total_seconds() * chance.random()))
+                times[bring(database, thread, at)] = at
+                assert seen_and_unread(database, sent) == before
+    in_order = [times[message] for message in listed(database, thread, "alice")]
+    assert in_order == sorted(in_order)
+    assert len(in_order) == len(times)
+
+
+def seen_and_unread(database: Database, sent: list[str]) -> set[tuple[str, str, bool, bool]]:
+    rows = change(
+        database,
+        "SELECT p.user_id, m.id, m.seq > p.visible_after_seq, m.seq > p.read_seq FROM participants p"
+        " JOIN messages m ON m.thread_id = p.thread_id AND m.id = ANY(:sent)",
+        sent=sent,
+    )
+    return {tuple(row) for row in rows}
+
+
+def change(database: Database, statement: str, **values: object) -> list[Any]:
+    with database.transaction() as connection:
+        result = connection.execute(text(statement), values)
+        return list(result) if result.returns_rows else []
 
 
 def test_who_joined_without_history_does_not_get_it_by_an_import(database: Database, thread: str) -> None:
