@@ -54,7 +54,7 @@ class Hub:
         """Begins to read the log, once. Raises StorageUnavailable."""
         async with self._starting:
             if self._reader is None:
-                _allow_many_files()
+                allow_many_files()
                 position = await run_in_threadpool(self._last_position)
                 self._loop = asyncio.get_running_loop()
                 self._reader = Reader(self._database, self._renderer, position, self._hear, self._open_users)
@@ -117,7 +117,7 @@ class Hub:
         return [stream for user in few if user in many for stream in self._streams[user]]
 
 
-def _allow_many_files() -> None:
+def allow_many_files() -> None:
     """Each stream is an open file, of which systems allow 1,024 unless asked."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:

@@ -1,13 +1,17 @@
 """Events reach whoever may see them, once, in order, however often the connection breaks."""
 
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import BinaryIO
 
 import pytest
 
+from api.hub import allow_many_files
 from storage import events, messages, threads
 from tests import stack
-from tests.api.conftest import Person, Server, token
+from tests.api.conftest import Person, Server, app_on, serving, token
 from tests.api.listening import Listener
 from tests.api.ready import Workers
 
@@ -133,6 +137,47 @@ def test_all_devices_hear_it_once(alice: Person, bob: Person, thread: str) -> No
         listener.wait_for(1)
         listener.close()
         assert listener.types() == ["message.created"]
+
+
+def test_what_one_server_is_told_is_heard_at_the_others(
+    server: Server, s3: stack.S3, alice: Person, bob: Person, thread: str
+) -> None:
+    """A place in the log is the same place everywhere; so it is with signals."""
+    database_url = server.services.storage.database_url
+    with serving(lambda url, rings: app_on(s3, database_url, url, rings)) as other:
+        with Listener(bob, url=other.url) as there, Listener(bob) as here:
+            _say(alice, thread, "one")
+            alice.post(f"/v1/threads/{thread}/signals", json={"kind": "typing"})
+            assert [event.type for event in there.wait_for(2)] == ["message.created", "typing"]
+            assert there.heard == here.wait_for(2)
+            place = there.heard[0].id
+        _say(alice, thread, "two")
+        with Listener(bob, place, url=other.url) as there, Listener(bob, place) as here:
+            assert [event.data["text"] for event in there.wait_for(1)] == ["two"]
+            assert there.heard == here.wait_for(1)
+
+
+def test_a_thousand_streams_hear_one_message(alice: Person, bob: Person, thread: str) -> None:
+    """Of one person at that, who is not cut off."""
+    allow_many_files()
+    request = f"GET /v1/events HTTP/1.1\r\nHost: here\r\nAuthorization: {bob.headers['Authorization']}\r\n\r\n"
+    with ExitStack() as closed:
+        streams = []
+        for _ in range(1_000):
+            connection = closed.enter_context(
+                socket.create_connection((bob.base_url.host, bob.base_url.port), timeout=30)
+            )
+            connection.sendall(request.encode())
+            streams.append(closed.enter_context(connection.makefile("rb")))
+        for stream in streams:
+            _read_until(stream, b"id: ")
+        _say(alice, thread, "hello, all of you")
+        for stream in streams:
+            assert b"hello, all of you" in _read_until(stream, b"data: ")
+
+
+def _read_until(stream: BinaryIO, beginning: bytes) -> bytes:
+    return next(line for line in stream if line.startswith(beginning))
 
 
 def test_a_stream_ends_with_its_token(server: Server, bob: Person) -> None:
