@@ -169,6 +169,7 @@ class Importer:
         except OSError as error:
             self._note(screened, "failed", "unreadable", error.strerror or type(error).__name__)
         self._insist(self.watch.glance)
+        self._tell(self._read)
 
     def _meet(self, screened: Screened, known: Known, progress: Progress | None) -> None:
         """It was brought before: what became of it?"""
