@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from pipeline import failures, letting_go, reprocess_walker, tending
 from pipeline.context import Context, assemble
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 _HOURLY_S = 3600.0
 # How long one step of a tick goes on while there is more to do.
 _PATIENCE_S = 2.0
+_ERASERS = 8
 
 
 def run() -> int:
@@ -43,6 +45,8 @@ class Reaper:
         self._context = context
         self._patience_until = 0.0
         self._forget_at = 0.0
+        # Two waits for S3 each: one after the other, what was deleted in an outage would take minutes after it.
+        self._erasers = ThreadPoolExecutor(_ERASERS, "eraser")
         self._retention = letting_go.Retention(letting_go.RetentionSettings())
 
     def tick(self) -> None:
@@ -94,11 +98,14 @@ class Reaper:
     def _erase_some(self) -> bool:
         with self._context.database.transaction() as connection:
             due = intents.due_erasures(connection)
-        for message_id in due:
-            self._context.store.delete_prefix(message_prefix(self._context.settings.storage.s3_prefix, message_id))
-            with self._context.database.transaction() as connection:
-                intents.erased(connection, message_id)
+        for _ in self._erasers.map(self._erase_one, due):
+            pass
         return bool(due)
+
+    def _erase_one(self, message_id: str) -> None:
+        self._context.store.delete_prefix(message_prefix(self._context.settings.storage.s3_prefix, message_id))
+        with self._context.database.transaction() as connection:
+            intents.erased(connection, message_id)
 
     def sweep_intents(self) -> None:
         _while_there_is_more(self._sweep_some_intents)

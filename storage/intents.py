@@ -78,7 +78,7 @@ def erase_later(connection: Connection, message_ids: Iterable[str], *, settle_s:
     connection.execute(insert(erasures).values(rows).on_conflict_do_nothing())
 
 
-def due_erasures(connection: Connection, *, limit: int = 50) -> list[str]:
+def due_erasures(connection: Connection, *, limit: int = 200) -> list[str]:
     """Message ids whose objects are to be deleted now. Each comes again soon unless `erased` is called."""
     due = (
         select(erasures.c.message_id)
