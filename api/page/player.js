@@ -13,6 +13,7 @@ const SPEEDS = [1, 1.25, 1.5, 2];
 // A URL that is about to expire could do so between the request for its first and for its last byte.
 const MARGIN_MS = 10_000;
 const BREATH_MS = 500;
+const RENEWED_MS = 10_000;
 
 class Player {
   #deck;
@@ -20,7 +21,7 @@ class Player {
   #wanted = null;
   #guessed = null;
   #renewing = null;
-  #renewed = false;
+  #renewed = -Infinity;
   #frame = 0;
   #floor = new Floor(() => this.playing && this.pause());
   /** Whether it should sound, which it may not do yet. */
@@ -137,7 +138,7 @@ class Player {
     this.#host = null;
     before?.playback();
     this.#host = host;
-    this.#renewed = false;
+    this.#renewed = -Infinity;
     this.#deck.unload();
     announceMedia(host, this);
     return true;
@@ -172,7 +173,8 @@ class Player {
 
   #recover() {
     if (this.#renewing) return;
-    if (this.#renewed) this.#giveUp();
+    // What fails again with a fresh URL fails for another reason.
+    if (performance.now() - this.#renewed < RENEWED_MS) this.#giveUp();
     else this.#renew();
   }
 
@@ -180,7 +182,7 @@ class Player {
   async #renew() {
     const host = this.#host;
     this.#wanted = this.position(host);
-    this.#renewed = true;
+    this.#renewed = performance.now();
     this.#renewing = host;
     try {
       await host.renew();
@@ -197,7 +199,7 @@ class Player {
 
   #giveUp() {
     this.playing = false;
-    this.#renewed = false;
+    this.#renewed = -Infinity;
     const host = this.#host;
     this.#keepPosition();
     this.#host = null;
@@ -207,7 +209,6 @@ class Player {
 
   #sounds() {
     const host = this.#host;
-    this.#renewed = false;
     const next = host.next();
     if (next) this.prepare(next);
     tellPosition(host, this.rate, this.position(host));

@@ -50,10 +50,11 @@ def running_chromium() -> Iterator[Browser]:
 class Visit:
     """One person's browser window, and what it complained about."""
 
-    def __init__(self, browser: Browser, url: str, person: Person, **options: Any) -> None:
+    def __init__(self, browser: Browser, url: str, person: Person, script: str = "", **options: Any) -> None:
+        """`script` runs before the page's own."""
         settings = {"viewport": {"width": 1200, "height": 800}, "locale": "en-GB", **options}
         self.context: BrowserContext = browser.new_context(**settings)
-        self.context.add_init_script(_LISTEN_IN)
+        self.context.add_init_script(_LISTEN_IN + script)
         self.context.set_default_timeout(_PATIENCE_S * 1000)
         self.page: Page = self.context.new_page()
         self.complaints: list[str] = []

@@ -64,6 +64,9 @@ class Person:
         body = {"position_ms": message["voice"]["duration_ms"], "completed": True}
         self._send("POST", f"/v1/messages/{message['id']}/played", json=body)
 
+    def correct(self, message: dict[str, Any], text: str) -> None:
+        self._send("PUT", f"/v1/messages/{message['id']}/transcript/correction", json={"text": text})
+
     def settled(self, message_id: str) -> dict[str, Any]:
         until = time.monotonic() + _PATIENCE_S
         while time.monotonic() < until:

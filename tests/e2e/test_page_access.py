@@ -78,6 +78,26 @@ def test_the_menu_opens_and_closes_by_keyboard(alice: Person, visit: Visiting, s
     expect(more).to_be_focused()
 
 
+def test_arrows_follow_the_direction_of_the_writing(alice: Person, visit: Visiting) -> None:
+    thread = alice.start_thread("bob")
+    (spoken,) = alice.speak(thread, "meeting.m4a")
+    alice.correct(spoken, "مرحبا أليس، من فضلك أرسل لي العقد")
+    visitor = visit(alice)
+    page = visitor.open(thread)
+    written = visitor.bubble(spoken).locator(".text")
+    written.focus()
+    expect(visitor.bubble(spoken).locator(".word").first).to_be_visible()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowLeft")
+    expect(visitor.bubble(spoken).locator(".word.chosen")).to_have_text("أليس،")
+    page.keyboard.press("ArrowRight")
+    expect(visitor.bubble(spoken).locator(".word.chosen")).to_have_text("مرحبا")
+    first, second = (visitor.bubble(spoken).locator(".word").nth(index).bounding_box() for index in (0, 1))
+    assert first is not None
+    assert second is not None
+    assert first["x"] > second["x"]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(alice: Person, visit: Visiting, spoken: Any, scheme: str) -> None:
     thread, (message, *_) = spoken
