@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Connection, Select, Text, delete, func, literal, or_, select, tuple_, update
+from sqlalchemy import ARRAY, Connection, Select, Text, delete, func, literal, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from storage.ids import new_id
-from storage.tables import NOW, messages, participants, plays, threads
+from storage.tables import NOW, messages, participants, plays, threads, voices
 
 MAX_PARTICIPANTS = 256
 # Below the number of every message, that of imported history too.
@@ -219,8 +219,12 @@ def _unplayed(me: Any) -> Any:
         )
         .exists()
     )
+    # Not what was refused, has failed, or was let go.
+    on_its_way = voices.c.state.in_(("received", "processing"))
+    plays_now = or_(on_its_way, voices.c.renditions != text("'[]'"))
+    playable = select(voices.c.message_id).where(voices.c.message_id == others.c.id, plays_now).exists()
     # Nobody has to catch up on history.
-    return select(func.count()).where(others.c.kind == "voice", others.c.seq > 0, ~heard).scalar_subquery()
+    return select(func.count()).where(others.c.kind == "voice", others.c.seq > 0, ~heard, playable).scalar_subquery()
 
 
 def _newest_of_others(me: Any, after: Any) -> Any:

@@ -1,9 +1,12 @@
 import secrets
 
 import pytest
+from sqlalchemy import update
 
 from storage import threads
+from storage.tables import voices
 from tests.api.conftest import Person, Server, code_of
+from tests.api.ready import Workers
 
 
 def test_who_makes_a_thread_is_in_it(alice: Person, bob: Person) -> None:
@@ -56,6 +59,19 @@ def test_unread_and_unplayed_are_counted_per_person(alice: Person, bob: Person, 
     assert _counts(bob, thread) == (0, 0)
     receipts = alice.get(f"/v1/messages/{message}").json()["receipts"]
     assert receipts == {"read_by": [bob.name], "played_by": [bob.name]}
+
+
+def test_what_can_not_be_played_is_not_unplayed(
+    alice: Person, bob: Person, thread: str, recording: bytes, workers: Workers, server: Server
+) -> None:
+    said = [alice.say(thread, recording)["id"] for _ in range(4)]
+    workers.make_ready(said[0])
+    workers.reject(said[1], "too_long", "61 s")
+    workers.give_up(said[2])
+    assert _counts(bob, thread) == (4, 2)
+    with server.services.database.transaction() as connection:
+        connection.execute(update(voices).where(voices.c.message_id == said[0]).values(renditions=[]))
+    assert _counts(bob, thread) == (4, 1)
 
 
 def test_only_the_newest_messages_are_counted(
