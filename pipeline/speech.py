@@ -6,8 +6,12 @@ import math
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection
 
 from pipeline import reprocess_items
 from pipeline.context import Context
@@ -22,6 +26,9 @@ from transcribe import Clip, Engine, ModelError, Transcript, load_clip
 from transcribe.protocol import nothing
 
 log = logging.getLogger(__name__)
+_HANDS = 4
+Each = TypeVar("Each")
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
@@ -41,14 +48,16 @@ def process(
 
     `between` is called a few times a second while the engine works, and may use it meanwhile.
     """
-    prepared: list[Prepared] = []
-    for job in claimed:
+
+    def prepare(job: Job) -> Prepared | None:
         try:
-            if (work := _start(context, job)) is not None:
-                prepared.append(Prepared(job, work, _clip(context, work)))
+            return _prepared(context, job)
         except Exception as error:
             failed(job, error)
-    for model, group in _by_model(prepared).items():
+            return None
+
+    prepared = _side_by_side(prepare, claimed)
+    for model, group in _by_model([item for item in prepared if item is not None]).items():
         try:
             engine = context.engine_for(model)
         except ModelError as error:
@@ -65,7 +74,8 @@ def _transcribe_group(
     failed: Callable[[Job, Exception], None],
     between: Callable[[], None],
 ) -> None:
-    for item, outcome in zip(group, _transcribe(engine, group, between), strict=True):
+    def publish_each(found: tuple[Prepared, Transcript | Exception]) -> None:
+        item, outcome = found
         try:
             if isinstance(outcome, Exception):
                 raise outcome
@@ -73,17 +83,49 @@ def _transcribe_group(
         except Exception as error:
             failed(item.job, error)
 
+    _side_by_side(publish_each, list(zip(group, _transcribe(engine, group, between), strict=True)))
 
-def _start(context: Context, job: Job) -> SpeechWork | None:
+
+def _side_by_side(do: Callable[[Each], Done], items: Sequence[Each]) -> list[Done]:
+    """Reading and writing is mostly waiting for the object store. What comes alone, as live messages do, is not handed
+    over to a thread."""
+    if len(items) == 1:
+        return [do(items[0])]
+    with ThreadPoolExecutor(_HANDS, "speech-files") as hands:
+        return list(hands.map(do, items))
+
+
+def _prepared(context: Context, job: Job) -> Prepared | None:
     with context.database.transaction() as connection:
         jobs.confirm(connection, job)
-        if job.run_id is not None:
-            return run_items.start_speech(connection, job)
-        assert job.transcript_id is not None
-        return transcripts.start(connection, job.transcript_id)
+        work = _start(connection, job)
+        if work is None:
+            return None
+        prior = _prior(connection, work)
+        names = _names(connection, work) if context.settings.transcribe.prompt_names else None
+    return Prepared(job, work, _clip(context, work, prior, names))
 
 
-def _clip(context: Context, work: SpeechWork) -> Clip:
+def _start(connection: Connection, job: Job) -> SpeechWork | None:
+    if job.run_id is not None:
+        return run_items.start_speech(connection, job)
+    assert job.transcript_id is not None
+    return transcripts.start(connection, job.transcript_id)
+
+
+def _prior(connection: Connection, work: SpeechWork) -> dict[str, float] | None:
+    """What is usually spoken in the thread; nobody needs it where the language was given."""
+    if work.language is not None:
+        return None
+    usual = transcripts.usual_languages(connection, work.thread_id)
+    return {language: float(count) for language, count in usual.items()} or None
+
+
+def _names(connection: Connection, work: SpeechWork) -> str:
+    return ", ".join(threads.members(connection, work.thread_id))
+
+
+def _clip(context: Context, work: SpeechWork, prior: Mapping[str, float] | None, names: str | None) -> Clip:
     with tempfile.TemporaryDirectory(prefix="earshot-speech-") as name:
         folder = Path(name)
         if work.speech_key is not None:
@@ -94,23 +136,7 @@ def _clip(context: Context, work: SpeechWork) -> Clip:
                 raise AudioGone("neither the speech audio nor the original was kept")
             context.store.download(work.original_key, folder / "original")
             path = make_speech(folder / "original", folder, context.settings.transcode)
-        return load_clip(path, language=work.language, prior=_prior(context, work), prompt=_names(context, work))
-
-
-def _prior(context: Context, work: SpeechWork) -> dict[str, float] | None:
-    """What is usually spoken in the thread; nobody needs it where the language was given."""
-    if work.language is not None:
-        return None
-    with context.database.transaction() as connection:
-        usual = transcripts.usual_languages(connection, work.thread_id)
-    return {language: float(count) for language, count in usual.items()} or None
-
-
-def _names(context: Context, work: SpeechWork) -> str | None:
-    if not context.settings.transcribe.prompt_names:
-        return None
-    with context.database.transaction() as connection:
-        return ", ".join(threads.members(connection, work.thread_id))
+        return load_clip(path, language=work.language, prior=prior, prompt=names)
 
 
 def _by_model(prepared: Sequence[Prepared]) -> Mapping[str | None, Sequence[Prepared]]:

@@ -63,11 +63,9 @@ def add(
     message_id: str | None = None,
     user_id: str | None = None,
 ) -> None:
-    connection.execute(
-        insert(events)
-        .values(type=event_type, thread_id=thread_id, message_id=message_id, user_id=user_id)
-        .returning(func.pg_notify(CHANNEL, ""))
-    )
+    values = {"type": event_type, "thread_id": thread_id, "message_id": message_id, "user_id": user_id}
+    values["channel"] = CHANNEL
+    connection.execute(_ADD, values)
 
 
 def add_all(connection: Connection, event_type: str, owners: Mapping[str, str]) -> None:
@@ -173,6 +171,10 @@ _EVENT: tuple[Any, ...] = (
     events.c.user_id,
     events.c.run_id,
     events.c.created_at,
+)
+_ADD = text(
+    "INSERT INTO events (type, thread_id, message_id, user_id) VALUES (:type, :thread_id, :message_id, :user_id)"
+    " RETURNING pg_notify(:channel, '')"
 )
 _LOG = events.outerjoin(messages, messages.c.id == events.c.message_id)
 _visible = participants.c.visible_after_seq < func.coalesce(messages.c.seq, text("9223372036854775807"))

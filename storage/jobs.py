@@ -10,7 +10,7 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
 from storage.errors import LeaseLost
 from storage.ids import new_id
@@ -135,8 +135,8 @@ def confirm(connection: Connection, job: Job) -> None:
 
     For what a worker writes before it has a result: one that was stopped for long must not undo another's work.
     """
-    if connection.execute(select(jobs.c.id).where(_mine(job)).with_for_update(read=True)).first() is None:
-        raise LeaseLost(f"job {job.id} is no longer held with token {job.token}")
+    if connection.execute(_CONFIRM, {"job_id": job.id, "held": job.token}).first() is None:
+        raise _lost(job)
 
 
 def finish(connection: Connection, job: Job) -> None:
@@ -145,7 +145,8 @@ def finish(connection: Connection, job: Job) -> None:
     The message is locked before the job, in the order that deleting a message takes them.
     """
     _lock_message(connection, job)
-    _change(connection, job, state="done", lease_until=None, reason=None)
+    if connection.execute(_FINISH, {"job_id": job.id, "held": job.token}).rowcount != 1:
+        raise _lost(job)
 
 
 def requeue(connection: Connection, job: Job, *, reason: str | None, delay_s: float | None = None) -> None:
@@ -315,6 +316,17 @@ _JOB_COLUMNS = (
 )
 
 
+# Made once: to put one of these together takes as long as to run it.
+_HELD = and_(jobs.c.id == bindparam("job_id"), jobs.c.token == bindparam("held"), jobs.c.state == "running")
+_CONFIRM = select(jobs.c.id).where(_HELD).with_for_update(read=True)
+_FINISH = update(jobs).where(_HELD).values(state="done", lease_until=None, reason=None, updated_at=NOW)
+_LOCK_MESSAGE = (
+    select(messages.c.id)
+    .where(messages.c.id == bindparam("message_id"), messages.c.deleted_at.is_(None))
+    .with_for_update(key_share=True)
+)
+
+
 def _job(row: Any) -> Job:
     return Job(**row._mapping)
 
@@ -326,19 +338,18 @@ def _together(head: Sequence[Any]) -> list[str]:
 
 
 def _lock_message(connection: Connection, job: Job) -> None:
-    alive = connection.execute(
-        select(messages.c.id)
-        .where(messages.c.id == job.message_id, messages.c.deleted_at.is_(None))
-        .with_for_update(key_share=True)
-    ).first()
-    if alive is None:
+    if connection.execute(_LOCK_MESSAGE, {"message_id": job.message_id}).first() is None:
         raise LeaseLost(f"message {job.message_id} was deleted")
 
 
 def _change(connection: Connection, job: Job, **values: Any) -> None:
     changed = connection.execute(update(jobs).where(_mine(job)).values(**values, updated_at=NOW))
     if changed.rowcount != 1:
-        raise LeaseLost(f"job {job.id} is no longer held with token {job.token}")
+        raise _lost(job)
+
+
+def _lost(job: Job) -> LeaseLost:
+    return LeaseLost(f"job {job.id} is no longer held with token {job.token}")
 
 
 def _mine(job: Job) -> Any:

@@ -179,7 +179,7 @@ def _left_alone(row: Any) -> str | None:
 
 
 def _show(connection: Connection, message_id: str, transcript_id: str | None) -> None:
-    connection.execute(update(voices).where(voices.c.message_id == message_id).values(transcript_id=transcript_id))
+    connection.execute(_SHOW, {"id": message_id, "transcript_id": transcript_id})
 
 
 def _tell(connection: Connection, message_id: str, thread_id: str) -> None:
@@ -226,6 +226,7 @@ def _before() -> Select[Any]:
 
 _MINE = and_(run_items.c.run_id == text(":run_id"), run_items.c.message_id == text(":message_id"))
 _BEFORE = _before()
+_SHOW = text("UPDATE voices SET transcript_id = :transcript_id WHERE message_id = :id")
 # The language that a person asked for once is better than any guess.
 _SPEECH = (
     select(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select, text, update
 
 from storage import events, intents, jobs, search, word_times
 from storage.ids import new_id
@@ -68,16 +68,7 @@ def start(connection: Connection, transcript_id: str) -> SpeechWork | None:
 
 def usual_languages(connection: Connection, thread_id: str, *, latest: int = 30) -> dict[str, int]:
     """How often each language was spoken in the thread's latest transcribed messages."""
-    spoken = (
-        select(transcripts.c.language)
-        .join(voices, voices.c.transcript_id == transcripts.c.id)
-        .join(messages, messages.c.id == voices.c.message_id)
-        .where(messages.c.thread_id == thread_id, transcripts.c.state == "completed")
-        .order_by(messages.c.seq.desc())
-        .limit(latest)
-        .subquery()
-    )
-    rows = connection.execute(select(spoken.c.language, func.count()).group_by(spoken.c.language))
+    rows = connection.execute(_USUAL_LANGUAGES, {"thread_id": thread_id, "latest": latest})
     return {row[0]: row[1] for row in rows if row[0]}
 
 
@@ -86,7 +77,8 @@ def finish(
 ) -> None:
     """Raises LeaseLost. A version that says nothing never takes the place of one that says something."""
     jobs.finish(connection, job)
-    connection.execute(update(transcripts).where(transcripts.c.id == work.transcript_id).values(_result(result)))
+    version = update(transcripts).where(transcripts.c.id == work.transcript_id)
+    connection.execute(version.values(**_result(result), finished_at=NOW))
     intents.settle(connection, [result.object_key])
     _adopt(connection, work, result)
     search.refresh(connection, work.message_id)
@@ -170,8 +162,9 @@ def add_version(connection: Connection, message_id: str, *, language: str | None
 
 
 def add_finished(connection: Connection, work: SpeechWork, result: SpeechResult) -> None:
-    """A further version that nobody was told of before it was made."""
-    _add(connection, work.message_id, id=work.transcript_id, requested_language=work.language, **_result(result))
+    """A further version that nobody was told of before it was made; the voice's row must be locked."""
+    values = {"id": work.transcript_id, "message_id": work.message_id, "requested_language": work.language}
+    connection.execute(_ADD_FINISHED, values | _result(result))
 
 
 def _add(connection: Connection, message_id: str, **values: Any) -> None:
@@ -193,8 +186,19 @@ def _result(result: SpeechResult) -> dict[str, Any]:
         "model": result.model,
         "model_version": result.model_version,
         "object_key": result.object_key,
-        "finished_at": NOW,
     }
 
 
+_USUAL_LANGUAGES = text(
+    "SELECT language, count(*) FROM (SELECT t.language FROM transcripts t JOIN voices v ON v.transcript_id = t.id"
+    " JOIN messages m ON m.id = v.message_id WHERE m.thread_id = :thread_id AND t.state = 'completed'"
+    " ORDER BY m.seq DESC LIMIT :latest) AS spoken GROUP BY language"
+)
+_ADD_FINISHED = text(
+    "INSERT INTO transcripts (id, message_id, requested_language, state, language, language_probability, confidence,"
+    " text, word_times, model, model_version, object_key, finished_at, version) SELECT :id, :message_id,"
+    " :requested_language, :state, :language, :language_probability, :confidence, :text, :word_times, :model,"
+    " :model_version, :object_key, clock_timestamp(), coalesce(max(version), 0) + 1 FROM transcripts"
+    " WHERE message_id = :message_id"
+)
 _STORED = tuple(transcripts.c[field.name] for field in fields(StoredTranscript))
