@@ -124,7 +124,7 @@ def append(
         connection,
         statement.values(received=after, holder=next_holder, touched_at=NOW, expires_at=_from_now(OPEN_TTL)),
     )
-    for piece in pieces:
+    for piece in filter(None, pieces):
         connection.execute(upload_chunks.insert().values(upload_id=upload_id, start=offset, data=piece))
         offset += len(piece)
     if offset != after:

@@ -148,7 +148,13 @@ def in_odd_pieces(target: Target) -> None:
 
 @statement("1.16")
 def an_empty_patch(target: Target) -> None:
-    """A PATCH without bytes is no error and moves nothing."""
-    url = target.created(1000)
-    answer = target.patch(url, 0, b"")
-    assert (answer.status, answer.offset) == (204, 0)
+    """A PATCH without bytes is no error and moves nothing, and the upload goes on behind it."""
+    url, body = target.created(1000), recording(1000)
+    for offset in (0, 300):
+        for _ in range(2):
+            answer = target.patch(url, offset, b"")
+            assert (answer.status, answer.offset) == (204, offset)
+        offset = target.patch(url, offset, body[offset : offset + 300]).offset
+    answer = target.patch(url, offset, body[offset:])
+    assert (answer.status, answer.offset) == (204, 1000)
+    target.keeps(answer, body)

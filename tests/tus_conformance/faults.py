@@ -1,5 +1,7 @@
 """Section 8: what bad networks do, on bare sockets. Bytes that came are kept, none is promised that is not there."""
 
+import base64
+import hashlib
 import secrets
 import socket
 import threading
@@ -16,7 +18,7 @@ _SIZE = 600_000
 def fin_within_a_patch(target: Target) -> None:
     """FIN in the middle of a PATCH keeps all bytes that came before it."""
     url, body = target.created(_SIZE), recording(_SIZE)
-    for begin, end in ((0, 1), (1, 30_000), (30_000, 90_000), (90_000, 400_000)):
+    for begin, end in ((0, 0), (0, 1), (1, 1), (1, 30_000), (30_000, 90_000), (90_000, 400_000)):
         target.begun_patch(url, begin, _SIZE - begin, body[begin:end]).close()
         target.offset_becomes(url, end)
     _completed(target, url, body)
@@ -163,6 +165,34 @@ def terminated_within_a_patch(target: Target) -> None:
         _goes_on(writing, body[70_000:])
         assert answer_on(writing).status in (404, 409, 410)
     assert target.head(url).status in (404, 410)
+
+
+@statement("8.13")
+def a_creation_without_end(target: Target) -> None:
+    """A chunked body that comes with a creation stops at the length that was announced, too."""
+    body = recording(_SIZE)
+    told = {"Upload-Metadata": target.encoded_metadata(), "Upload-Length": str(_SIZE)}
+    headers = {**CHUNK, **told, "Transfer-Encoding": "chunked"}
+    with target.begun("POST", target.endpoint, headers, b"") as connection:
+        _send_chunk(connection, body)
+        _send_chunk(connection, b"more than enough")
+        answer = answer_on(connection)
+    assert (answer.status, answer.offset) == (201, _SIZE)
+    target.keeps(answer, body)
+
+
+@statement("8.14")
+def a_checked_body_without_end(target: Target) -> None:
+    """A chunked body with a checksum that is longer than the upload is refused as a whole."""
+    url, body = target.created(_SIZE), recording(_SIZE)
+    digest = base64.b64encode(hashlib.sha1(body + b"more").digest()).decode()
+    headers = {**CHUNK, "Upload-Offset": "0", "Upload-Checksum": f"sha1 {digest}", "Transfer-Encoding": "chunked"}
+    with target.begun("PATCH", url, headers, b"") as connection:
+        _send_chunk(connection, body)
+        _send_chunk(connection, b"more")
+        assert 400 <= answer_on(connection).status < 500
+    assert target.offset(url) == 0
+    _completed(target, url, body)
 
 
 def _completed(target: Target, url: str, body: bytes) -> None:
