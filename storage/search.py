@@ -93,7 +93,7 @@ def _rows(
 ) -> Sequence[Row[Any]]:
     """Three ways to the same hits, for the planner can't tell common words from rare ones, nor whose they are."""
     limit = values["limit"]
-    if connection.execute(_VISIBLE, values).scalar_one() <= _FEW:
+    if not connection.execute(_HAS_MANY, {**values, "most": _FEW + 1}).scalar_one():
         return connection.execute(among_own, values).all()
     rows = connection.execute(among_newest, {**values, "window": _NEWEST}).all()
     if _ENOUGH <= len(rows) < limit:
@@ -183,9 +183,9 @@ def _folded_query(term: Term) -> str:
 
 # Entries to go through, at about a microsecond each, and how many hits make it worth while to go further back.
 _FEW, _NEWEST, _ENOUGH, _FURTHER_BACK = 5_000, 1_500, 3, 15_000
-_VISIBLE = text(
-    "SELECT coalesce(sum(t.last_seq - me.visible_after_seq), 0) FROM participants me"
-    " JOIN threads t ON t.id = me.thread_id WHERE me.user_id = :viewer"
+_HAS_MANY = text(
+    "SELECT count(*) = :most FROM (SELECT FROM participants me JOIN search_entries s ON s.thread_id = me.thread_id"
+    " WHERE me.user_id = :viewer LIMIT :most) own"
 )
 # Through the newest entries of all; through the viewer's own, thread by thread; and by the index, which is asked once
 # for all languages before each entry must match as its own language has it.

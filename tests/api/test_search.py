@@ -18,7 +18,7 @@ Speak = Callable[..., str]
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same answers whether the viewer's own messages are gone through or, as if there were many, everybody's."""
     if request.param == "many":
-        for name, value in (("_FEW", -1), ("_NEWEST", 2), ("_ENOUGH", 1), ("_FURTHER_BACK", 3)):
+        for name, value in (("_FEW", 0), ("_NEWEST", 2), ("_ENOUGH", 1), ("_FURTHER_BACK", 3)):
             monkeypatch.setattr(search, name, value)
 
 
