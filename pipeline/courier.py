@@ -27,6 +27,7 @@ from storage.webhooks import Delivery, Outcome, Webhook
 
 log = logging.getLogger(__name__)
 _POLL_S = 1.0
+_BUSY_S = 0.05
 _SENDERS = 16
 _EACH = 4
 
@@ -64,19 +65,20 @@ class Courier:
             try:
                 with listening(self._database, [events.CHANNEL]) as bell:
                     while not self._stop.is_set():
-                        self._collect()
-                        bell.wait(0.05 if self._dispatch() else _POLL_S)
+                        is_behind = self._collect()
+                        bell.wait(_BUSY_S if self._dispatch() or is_behind else _POLL_S)
             except (StorageUnavailable, StorageFull) as error:
                 log.warning("webhooks wait for the database: %s", error)
             except Exception:
                 log.exception("webhooks can't be sent")
             self._stop.wait(_POLL_S)
 
-    def _collect(self) -> None:
+    def _collect(self) -> bool:
+        """True when there is more to collect."""
         with self._database.transaction() as connection:
             last = events.arrange(connection).last
         with self._database.transaction() as connection:
-            webhooks.fan_out(connection, last)
+            return webhooks.fan_out(connection, last)
 
     def _dispatch(self) -> bool:
         """Hands due deliveries to senders; True when there may be more."""

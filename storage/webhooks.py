@@ -123,8 +123,10 @@ def add_secret(connection: Connection, webhook_id: str) -> None:
     )
 
 
-def fan_out(connection: Connection, last: int) -> None:
-    """Makes deliveries of the events up to position `last`; another sender's webhooks are left to him."""
+def fan_out(connection: Connection, last: int) -> bool:
+    """Makes deliveries of events up to position `last`; another sender's webhooks are left to him. True when there are
+    more."""
+    is_behind = False
     behind = (
         select(webhooks.c.id, webhooks.c.events, webhooks.c.position)
         .where(webhooks.c.enabled, webhooks.c.position < last)
@@ -136,6 +138,8 @@ def fan_out(connection: Connection, last: int) -> None:
         if found:
             connection.execute(deliveries.insert(), [_row(webhook.id, event) for event in found])
         connection.execute(update(webhooks).where(webhooks.c.id == webhook.id).values(position=until))
+        is_behind |= until < last
+    return is_behind
 
 
 def claim(connection: Connection, *, limit: int, each: int, busy: Collection[str]) -> list[Delivery]:

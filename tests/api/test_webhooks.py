@@ -12,7 +12,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from pipeline.courier import Courier
 from pipeline.outbound import Outbound
-from storage import webhooks
+from storage import events, webhooks
 from tests import stack
 from tests.api.conftest import Person, Server, code_of
 from tests.api.ready import Workers
@@ -168,6 +168,21 @@ def test_a_replay_asked_for_while_it_is_sent_is_sent_and_counts(
         courier.close()
         (logged,) = backend.get(path).json()["items"]
     assert (logged["state"], logged["attempts"], logged["response_status"]) == ("pending", 1, 500)
+
+
+def test_many_events_that_nobody_asked_for_hold_none_back(
+    server: Server, alice: Person, backend: Person, thread: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "_STRIDE", 2)
+    with receiving() as receiver, hooked(backend, receiver, events=["message.deleted"]) as hook:
+        said = [say(alice, thread) for _ in range(5)]
+        alice.delete(f"/v1/messages/{said[-1]}")
+        with server.services.database.transaction() as connection:
+            last = events.arrange(connection).last
+            while webhooks.fan_out(connection, last):
+                pass
+        (logged,) = backend.get(f"/v1/webhooks/{hook['id']}/deliveries").json()["items"]
+        assert (logged["type"], logged["message_id"]) == ("message.deleted", said[-1])
 
 
 def test_who_asks_to_be_left_alone_is(alice: Person, backend: Person, thread: str, courier: Courier) -> None:
