@@ -68,7 +68,8 @@ def queue(connection: Connection, run: Run, room: int) -> Step:
     rows = connection.execute(select(*columns).select_from(_joined(keys)).order_by(keys.c.place)).all()
     passed, chosen = _take(rows, wanted)
     _add(connection, run, chosen)
-    at_end = (len(passed) == len(rows) < length) or len(chosen) == _left(run)
+    is_all = run.at_most is not None and run.queued + len(chosen) >= run.at_most
+    at_end = is_all or len(passed) == len(rows) < length
     _move(connection, run, passed[-1].place if passed else run.cursor, len(chosen), at_end)
     return Step(len(chosen), not at_end and len(chosen) < wanted)
 

@@ -95,6 +95,12 @@ def test_a_page_queues_no_more_than_there_is_room_for_and_the_next_goes_on_behin
     assert (run.walked, run.queued, run.total, run.total_exact) == (True, 7, 7, True)
 
 
+def test_a_full_page_is_not_the_last(database: Database, thread: str) -> None:
+    store(database, thread, 2100)
+    run_id = begin(database)
+    assert [walk(database, run_id, 5000) for _ in range(3)] == [1000, 1000, 100]
+
+
 def test_a_walker_that_dies_in_the_middle_has_queued_nothing_and_passed_over_nothing(
     database: Database, thread: str
 ) -> None:
