@@ -18,7 +18,7 @@ from ingest.quota import Quota
 from ingest.spool import Spool
 from ingest.turns import NoUpload, Turns, raise_refusal
 from ingest.voice import NoThread, sniffed
-from storage import idempotency, threads, uploads
+from storage import idempotency, messages, threads, uploads
 from storage.database import Database
 from storage.errors import StorageFull, StorageUnavailable
 from storage.uploads import NewUpload, NotAccepted, StoredUpload
@@ -47,7 +47,7 @@ class Resumable:
         self._turns = Turns(database, self._holds)
 
     async def create(self, new: NewUpload, path: str, key: str | None) -> Created:
-        """Raises NoThread, NoUpload (the key's upload is gone), Refused (`rate_limited`, `idempotency_mismatch`)."""
+        """Raises NoThread, NoUpload (what the key made is gone), Refused (`rate_limited`, `idempotency_mismatch`)."""
         created = await self._turns.run(partial(self._create, new=new, path=path, key=key))
         if created.replayed:
             return Created(await self.look(created.upload.id, new.user_id), replayed=True)
@@ -95,7 +95,7 @@ class Resumable:
         if isinstance(claim, idempotency.Finished):
             if claim.fingerprint != fingerprint:
                 raise Refused("idempotency_mismatch", "this Idempotency-Key was used for another upload")
-            return Created(_existing(connection, claim.resource_id, new.user_id), replayed=True)
+            return Created(_replayed(connection, claim.resource_id, new.user_id), replayed=True)
         self._quota.charge_open(connection, new.user_id, new.length)
         upload_id = uploads.create(connection, new)
         if claim is not None:
@@ -214,6 +214,13 @@ class Resumable:
         except BaseException:
             await to_thread.run_sync(self._finisher.give_up, upload)
             raise
+
+
+def _replayed(connection: Connection, upload_id: str, user: str) -> StoredUpload:
+    upload = _existing(connection, upload_id, user)
+    if upload.message_id is not None and messages.is_deleted(connection, upload.message_id):
+        raise NoUpload
+    return upload
 
 
 def _existing(connection: Connection, upload_id: str, user: str) -> StoredUpload:

@@ -182,6 +182,11 @@ def owner(connection: Connection, message_id: str) -> tuple[str, str, bool] | No
     return None if row is None else (row[0], row[1], row[2])
 
 
+def is_deleted(connection: Connection, message_id: str) -> bool:
+    found = owner(connection, message_id)
+    return found is None or found[2]
+
+
 def remove(connection: Connection, message_id: str) -> bool:
     """Leaves a tombstone without content and an erasure of the message's objects; False when already gone."""
     return bool(remove_all(connection, [message_id]))

@@ -76,11 +76,14 @@ def test_an_expired_upload_is_gone(server: Server, tus: Target) -> None:
 
 
 def test_what_an_upload_said_of_its_file_goes_with_its_message(tus: Target, alice: Person) -> None:
-    one, other = (tus.create(SIZE, recording(SIZE), CHUNK) for _ in range(2))
+    key = {"Idempotency-Key": secrets.token_hex(8)}
+    one, other = (tus.create(SIZE, recording(SIZE), {**CHUNK, **more}) for more in (key, {}))
+    assert tus.create(SIZE, recording(SIZE), {**CHUNK, **key}).message_id == one.message_id
     assert alice.delete(f"/v1/messages/{one.message_id}").status_code == 204
     gone, kept = tus.head(tus.located(one)), tus.head(tus.located(other))
     assert (gone.status, gone.message_id, gone.offset) == (200, one.message_id, SIZE)
     assert "upload-metadata" not in gone.headers
+    assert tus.create(SIZE, recording(SIZE), {**CHUNK, **key}).status == 404
     assert kept.headers["upload-metadata"] == tus.encoded_metadata()
 
 

@@ -64,6 +64,21 @@ def test_flipped_bits_end_as_sound_or_as_a_refusal(
         assert heard(bytes(damaged), folder, settings) <= 61
 
 
+def test_what_is_left_of_a_chain_whose_links_differ_plays(
+    make: Make, folder: Path, settings: TranscodeSettings
+) -> None:
+    low, high = (make("x.ogg", "-c:a", "libvorbis", "-ar", rate).read_bytes() for rate in ("16000", "44100"))
+    whole, dice = low + high, random.Random(1)
+    for tenths in range(1, 10):
+        cut = whole[: len(whole) * tenths // 10]
+        assert (2.0 if len(cut) > len(low) else 0) <= heard(cut, folder, settings) <= 4.1
+    for _ in range(4):
+        damaged = bytearray(whole)
+        for _ in range(12):
+            damaged[dice.randrange(len(damaged))] ^= 1 << dice.randrange(8)
+        assert heard(bytes(damaged), folder, settings) <= 4.2
+
+
 def test_a_few_damaged_packets_do_not_lose_the_message(
     make: Make, tmp_path: Path, folder: Path, settings: TranscodeSettings
 ) -> None:
