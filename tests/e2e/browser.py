@@ -19,7 +19,7 @@ _PATIENCE_S = 20
 expect.set_options(timeout=_PATIENCE_S * 1000)
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 # Sounds are objects that no document shows: the tests want to know what they really play.
-_LISTEN_IN = """
+LISTEN_IN = """
 window.sounds = [];
 const TrueAudio = window.Audio;
 window.Audio = function (...options) {
@@ -54,7 +54,7 @@ class Visit:
         """`script` runs before the page's own."""
         settings = {"viewport": {"width": 1200, "height": 800}, "locale": "en-GB", **options}
         self.context: BrowserContext = browser.new_context(**settings)
-        self.context.add_init_script(_LISTEN_IN + script)
+        self.context.add_init_script(LISTEN_IN + script)
         self.context.set_default_timeout(_PATIENCE_S * 1000)
         self.page: Page = self.context.new_page()
         self.complaints: list[str] = []
