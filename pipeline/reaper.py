@@ -113,6 +113,8 @@ class Reaper:
     def _sweep_some_intents(self) -> bool:
         """Holding the intents' rows meanwhile keeps whoever wants to refer to a key waiting, then tells him."""
         with self._context.database.transaction() as connection:
+            if old := intents.forget_old(connection):
+                log.warning("%d intents are too old to act upon: see `earshot sweep`", old)
             owners = intents.expired(connection)
             if not owners:
                 return False

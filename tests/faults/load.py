@@ -128,6 +128,16 @@ class Sender:
         answer = self._until(201, lambda: self._client.post(path, content=body, headers=headers))
         return self._accepted(str(answer.json()["id"]), body)
 
+    def try_once(self, thread: str, body: bytes) -> httpx.Response | None:
+        """The answer; None when the server breaks off."""
+        try:
+            answer = self._client.post(f"/v1/threads/{thread}/voice-messages", content=body)
+        except httpx.HTTPError:
+            return None
+        if answer.status_code == 201:
+            self._accepted(str(answer.json()["id"]), body)
+        return answer
+
     def send_resumable(self, thread: str, body: bytes) -> str:
         """In pieces."""
         return self.complete(self.begin(thread, body), body)

@@ -3,7 +3,9 @@
 import json
 import os
 import secrets
+import shutil
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -99,6 +101,24 @@ class World:
         if self._product is not None:
             self._product.__exit__(None, None, None)
             self._product = None
+
+    def copy_database(self) -> None:
+        self.postgres.kill()
+        shutil.copytree(self._folder / "postgres", self._folder / "copy", symlinks=True)
+        self.postgres.start()
+
+    def restore_database(self) -> None:
+        self.postgres.kill()
+        shutil.rmtree(self._folder / "postgres")
+        (self._folder / "copy").rename(self._folder / "postgres")
+        self.postgres.start()
+
+    def age_objects(self, days: float) -> None:
+        then = time.time() - days * 24 * 3600
+        for path in (self._folder / "s3" / BUCKET).rglob("*.*"):
+            os.utime(path, (then, then))
+        # The server remembers how old they were.
+        self.s3.restart()
 
     @property
     def info(self) -> StackInfo:

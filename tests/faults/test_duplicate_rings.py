@@ -1,0 +1,51 @@
+"""Every ring is delivered twice: nobody sees a difference."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+import redis
+
+from storage.jobs import QUEUES
+from tests.faults.checker import Table, check, settle
+from tests.faults.load import Load
+from tests.faults.scale import MESSAGES, SEED
+from tests.faults.world import World
+
+
+@pytest.mark.fault(8)
+@pytest.mark.timeout(600)
+def test_every_ring_twice(world: World, tell: Callable[[Table], Table]) -> None:
+    with doubling(world.broker_url) as doubled:
+        told = Load(world, MESSAGES, over_s=2, seed=SEED + 60).finish()
+        settle(world, told)
+    assert doubled
+    tell(check(world, told)).assert_whole()
+
+
+@contextmanager
+def doubling(url: str) -> Iterator[set[str]]:
+    """Watches the broker and puts each ring that it gets there once more; gives the rings that it has doubled."""
+    seen: set[str] = set()
+    stop = threading.Event()
+
+    def watch() -> None:
+        with redis.Redis.from_url(url) as broker, broker.monitor() as monitor:
+            while not stop.is_set():
+                verb, _, rest = monitor.next_command()["command"].partition(" ")
+                queue, _, ring = rest.partition(" ")
+                if verb == "LPUSH" and queue in QUEUES and ring not in seen:
+                    seen.add(ring)
+                    with redis.Redis.from_url(url) as again:
+                        again.lpush(queue, ring)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        with redis.Redis.from_url(url) as broker:
+            broker.ping()
+        watcher.join()
