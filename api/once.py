@@ -48,7 +48,9 @@ def once(
     """Raises Problem when the key was used for another body, InProgress when its first request still runs."""
     if checked(key) is None:
         return make()
-    fingerprint = hashlib.sha256(b"" if body is None else body.model_dump_json().encode()).hexdigest()
+    # Without what was left out: a field that a later version adds must not make a repeated request another one.
+    content = "" if body is None else body.model_dump_json(exclude_defaults=True)
+    fingerprint = hashlib.sha256(content.encode()).hexdigest()
     claim = idempotency.begin(connection, user, request.url.path, key or "")
     if isinstance(claim, idempotency.Finished):
         if claim.fingerprint != fingerprint:
