@@ -102,6 +102,7 @@ class Courier:
             log.warning("delivery %s waits for the database: %s", delivery.id, error)
         except Exception:
             log.exception("delivery %s failed in a way nobody thought of", delivery.id)
+            self._give_up_for_now(delivery)
         finally:
             with self._lock:
                 self._in_flight[delivery.webhook_id] -= 1
@@ -121,6 +122,15 @@ class Courier:
             webhooks.finish(connection, delivery, outcome)
             if outcome.response_status == 410:
                 webhooks.disable(connection, webhook.id, "its receiver answered 410 Gone")
+
+    def _give_up_for_now(self, delivery: Delivery) -> None:
+        """A defect of ours must not have it tried every minute for ever."""
+        outcome = Outcome(_state_after(delivery), None, "internal_error", "it could not be made: see the log")
+        try:
+            with self._database.transaction() as connection:
+                webhooks.finish(connection, delivery, outcome)
+        except (StorageUnavailable, StorageFull) as error:
+            log.warning("delivery %s waits for the database: %s", delivery.id, error)
 
     def _send(self, webhook: Webhook, delivery: Delivery, data: object) -> Outcome:
         happened_at = delivery.event.created_at.isoformat().replace("+00:00", "Z")

@@ -185,6 +185,17 @@ def test_many_events_that_nobody_asked_for_hold_none_back(
         assert (logged["type"], logged["message_id"]) == ("message.deleted", said[-1])
 
 
+def test_what_we_can_not_make_is_tried_by_the_schedule_too(
+    server: Server, alice: Person, backend: Person, thread: str, courier: Courier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.courier.told", lambda *_: [{"unspeakable": object()}])
+    with receiving() as receiver, hooked(backend, receiver) as hook:
+        say(alice, thread)
+        logged = wait_for_attempt(backend, hook, 1)
+    assert (logged["state"], logged["error"]["code"]) == ("pending", "internal_error")
+    assert receiver.calls == []
+
+
 def test_who_asks_to_be_left_alone_is(alice: Person, backend: Person, thread: str, courier: Courier) -> None:
     with (
         receiving([503], headers={"Retry-After": "86400000"}) as receiver,
