@@ -54,6 +54,23 @@ def test_an_upload_in_any_pieces_is_whole(
     assert _stored(server, answer.headers["earshot-message-id"]) == body
 
 
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(size=sizes, step=sizes, way=st.sampled_from(("plain", "chunked", "form", "chunked form")))
+def test_a_message_in_one_request_is_whole(
+    server: Server, sender: Person, its_thread: str, size: int, step: int, way: str
+) -> None:
+    body = recording(2 * max(22, min(size, 1_000_000) // 2))
+    headers, content, step = {}, body, max(step, 500)
+    if "form" in way:
+        head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+        headers, content = {"Content-Type": "multipart/form-data; boundary=x"}, head + body + b"\r\n--x--\r\n"
+    pieces = (content[start : start + step] for start in range(0, len(content), step))
+    path = f"/v1/threads/{its_thread}/voice-messages"
+    answer = sender.post(path, content=pieces if "chunked" in way else content, headers=headers)
+    assert answer.status_code == 201, answer.text
+    assert _stored(server, answer.json()["id"]) == body
+
+
 def _sent(sender: Person, method: str, url: str, headers: dict[str, str], piece: bytes, way: str) -> httpx.Response:
     told = {"Tus-Resumable": VERSION, **(CHUNK if piece or method == "PATCH" else {}), **headers}
     if "checked" in way:
