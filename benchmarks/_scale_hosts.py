@@ -11,8 +11,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pipeline.embedded.broker import LOOPBACK
+from pipeline.embedded.process import Process
 
 SERVERS = "10.64.0.1"
 _INSIDE = "BENCHMARK_INSIDE"
@@ -70,7 +72,7 @@ def running(count: int) -> Iterator[Hosts]:
 
 @contextmanager
 def _namespace(number: int) -> Iterator[Host]:
-    holder = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
+    holder = Process(["unshare", "--net", "sleep", "infinity"], log=Path(os.devnull), env=os.environ)
     try:
         _wait_for_its_own(holder.pid)
         cable, near, far = f"host{number}", f"10.64.{number}.1", f"10.64.{number}.2"
@@ -87,8 +89,7 @@ def _namespace(number: int) -> Iterator[Host]:
             subprocess.run([*there, "ip", *step], check=True)
         yield Host(there, cable)
     finally:
-        holder.kill()
-        holder.wait()
+        holder.end(patience_s=0)
 
 
 def _wait_for_its_own(pid: int) -> None:

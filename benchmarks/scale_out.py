@@ -38,19 +38,20 @@ class Turn:
     """Messages a second from the commit of the jobs: of each worker until its own last text, and of all until the last.
 
     The difference is a few seconds at the end, when one worker has the last claim and the others none. `busy` is how
-    much of all processors somebody used, us or others.
+    much of all processors somebody used, `ours` how much workers, servers and reaper did.
     """
 
     per_s: float
     whole_per_s: float
     busy: float
+    ours: float
 
 
 def main() -> int:
     """Prints tables and writes `results/scale_out.json`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--messages", type=int, default=64, help="for each worker")
-    parser.add_argument("--sleep", type=float, default=0.5, help="what the engine takes for a message, in seconds")
+    parser.add_argument("--messages", type=int, default=32, help="for each worker")
+    parser.add_argument("--sleep", type=float, default=1.0, help="what the engine takes for a message, in seconds")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -85,18 +86,23 @@ def throughputs(servers: Servers, hosts: Hosts, ids: Sequence[str], each: int) -
     for count in WORKERS:
         with _working(servers, hosts.each[:count]):
             versions = transcribe_again(servers.context, list(ids[: count * each]))
-            begun_at, busy, began = now(servers.context), psutil.cpu_times(), time.perf_counter()
+            begun_at, began, busy, ours = now(servers.context), time.perf_counter(), _busy_s(), _our_s()
             _wait(servers.context)
-            share = _busy(busy) / (time.perf_counter() - began) / (os.cpu_count() or 1)
+            possible_s = (time.perf_counter() - began) * (os.cpu_count() or 1)
             done = rows(servers.context, _DONE, ids=list(versions.values()))
             found[count] = Turn(
                 per_s=sum(row.count / (float(row.last) - begun_at) for row in done),
                 whole_per_s=len(versions) / (max(float(row.last) for row in done) - begun_at),
-                busy=share,
+                busy=(_busy_s() - busy) / possible_s,
+                ours=(_our_s() - ours) / possible_s,
             )
-            print(f"{count} workers: {found[count].per_s:.2f}/s, processors {share:.0%} busy", flush=True)
+            _tell(count, found[count])
             check(servers.context, versions)
     return found
+
+
+def _tell(count: int, turn: Turn) -> None:
+    print(f"{count} workers: {turn.per_s:.2f}/s, processors {turn.busy:.0%} busy, {turn.ours:.0%} with us", flush=True)
 
 
 def summary(turns: Sequence[dict[int, Turn]], sleep_s: float) -> dict[str, dict[str, float]]:
@@ -113,6 +119,7 @@ def _summed(pairs: Sequence[tuple[Turn, Turn]], count: int, sleep_s: float) -> d
         "linear": linear,
         "machinery_ms": statistics.median(1000 * (count / turn.per_s - sleep_s) for turn, _ in pairs),
         "busy": statistics.median(turn.busy for turn, _ in pairs),
+        "ours": statistics.median(turn.ours for turn, _ in pairs),
     }
     return {name: round(value, 3) for name, value in measured.items()}
 
@@ -174,12 +181,15 @@ def _wait(context: Context) -> None:
         time.sleep(0.2)
 
 
-def _busy(before: object) -> float:
-    """Processor seconds of everybody on this machine since then."""
-    now = psutil.cpu_times()
-    return sum(
-        getattr(now, name) - getattr(before, name) for name in ("user", "system", "nice", "irq", "softirq", "steal")
-    )
+def _busy_s() -> float:
+    """Processor seconds of everybody on this machine."""
+    used = psutil.cpu_times()
+    return sum(getattr(used, name) for name in ("user", "system", "nice", "irq", "softirq", "steal"))
+
+
+def _our_s() -> float:
+    """Of all that this benchmark started, with what they started and saw end."""
+    return sum(sum(each.cpu_times()[:4]) for each in psutil.Process().children(recursive=True))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from storage.ids import is_id
 MANIFEST = "manifest.jsonl"
 # Longer than any line with the most participants.
 _LONGEST_LINE = 256 * 1024
+_DEEPEST = 32
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ class Folder:
                 yield Entry(number, name, None, error.strerror or "can't be read"), number
 
     def _fields(self, path: Path, name: str) -> dict[str, Any]:
+        if path.is_dir():
+            raise Wrong("a folder that can't be looked into, or a link to one, or too deep")
         changed_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         thread = self.thread or self._named_by(name)
         return {**thread, **self.defaults, "file": name, "external_id": name, "sent_at": changed_at}
@@ -134,13 +137,21 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
         yield raw
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """All of them below, none hidden; what is linked is listed, and followed only within (see confined.py)."""
-    with os.scandir(folder) as found:
+def _files(folder: Path, depth: int = 0) -> Iterator[Path]:
+    """All of them below, none hidden; links are listed, and followed only within (see confined.py). A folder that can't
+    be looked into stands for what is in it."""
+    try:
+        found = os.scandir(folder)
+    except OSError:
+        yield folder
+        return
+    with found:
         for entry in found:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files(Path(entry.path))
-            elif not entry.is_dir():
+            if not entry.is_dir(follow_symlinks=False):
+                yield Path(entry.path)
+            elif depth < _DEEPEST:
+                yield from _files(Path(entry.path), depth + 1)
+            else:
                 yield Path(entry.path)

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -274,6 +275,16 @@ def test_nobody_is_told_that_an_imported_one_failed_but_the_import(context: Cont
     report = brought(context, archive.manifest)
     assert (counts(report), report["codes"]) == ((0, 0, 0, 1), {"processing_failed": 1})
     assert sql(context, "SELECT type FROM events") == []
+
+
+def test_two_imports_of_one_archive_at_once_bring_everything_once(context: Context, archive: Archive) -> None:
+    for second in range(30):
+        archive.add(sent_at=f"2021-03-04T05:06:{second:02}Z", thread_external_id=f"thread-{second % 3}")
+    with ThreadPoolExecutor(2) as both:
+        reports = list(both.map(lambda _: brought(context, archive.manifest), range(2)))
+    assert [report["imported"] + report["already_there"] for report in reports] == [30, 30]
+    assert sum(report["imported"] for report in reports) == 30
+    assert len(stored(context)) == 30
 
 
 @pytest.mark.timeout(300)

@@ -81,6 +81,18 @@ def test_a_long_manifest_takes_no_memory(tmp_path: Path) -> None:
     assert peak < 2_000_000
 
 
+def test_a_folder_tells_what_it_does_not_look_into(folder: Path) -> None:
+    depths = folder / "deep"
+    for _ in range(40):
+        depths = depths / "d"
+    depths.mkdir(parents=True)
+    source = source_of(folder, "old", {"sender": "alice"})
+    entries = {entry.file: entry for entry, _ in source.entries()}
+    assert {name for name, entry in entries.items() if entry.line} == {"deep/file", "link", "out", "pipe"}
+    told = {name for name, entry in entries.items() if not entry.line}
+    assert told == {"folder_out", "loop", "deep" + "/d" * 32}
+
+
 def test_a_folder_with_a_manifest_goes_by_it(tmp_path: Path) -> None:
     (tmp_path / "manifest.jsonl").write_text("{}\n")
     source = source_of(tmp_path, "old", {"sender": "alice"})
