@@ -42,17 +42,17 @@ class Context:
         kept until enough others were asked for. Raises ModelError."""
         if model is None:
             return self.engine
-        wanted = resolve_model(model, allow_micro=self._may_use_micro)
-        if wanted.path == resolve_model(self.settings.transcribe.model).path:
-            return self.engine
-        loaded = self._others.pop(model, None)
-        if loaded is None:
-            loaded = load_engine(self.settings.transcribe.model_copy(update={"model": model}))
-        self._others[model] = loaded
+        self._others[model] = self._others.pop(model, None) or self._load(model)
         while len(self._others) > _OTHER_MODELS:
             # Not closed: a batch that was interrupted for this one may be using it.
             self._others.popitem(last=False)
-        return loaded
+        return self._others[model]
+
+    def _load(self, model: str) -> Engine:
+        wanted = resolve_model(model, allow_micro=self._may_use_micro)
+        if wanted.path == resolve_model(self.settings.transcribe.model).path:
+            return self.engine
+        return load_engine(self.settings.transcribe.model_copy(update={"model": model}))
 
     @property
     def _may_use_micro(self) -> bool:
