@@ -42,7 +42,7 @@ class Context:
         kept until enough others were asked for. Raises ModelError."""
         if model is None:
             return self.engine
-        self._others[model] = self._others.pop(model, None) or self._load(model)
+        self._others[model] = self._others.pop(model) if model in self._others else self._load(model)
         while len(self._others) > _OTHER_MODELS:
             # Not closed: a batch that was interrupted for this one may be using it.
             self._others.popitem(last=False)

@@ -20,6 +20,8 @@ _SHORTEST_PAGE = 100
 SURVEY_PAGE = 10_000
 # A worker that was away for long is not to be met by all that the rate would have allowed meanwhile.
 _MOST_CREDIT_S = 10.0
+# Imported messages are numbered below zero.
+_BEFORE_HISTORY = -(2**63)
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def _source(walk: Walk, after: Any) -> Select[Any]:
         mine = (run_ids.c.run_id == walk.run_id) & (run_ids.c.message_id > behind)
         return select(run_ids.c.message_id.label("id"), run_ids.c.message_id.label("place")).where(mine)
     if chosen.thread_id is not None:
-        inside = (messages.c.thread_id == chosen.thread_id) & (messages.c.seq > int(after or 0))
+        inside = (messages.c.thread_id == chosen.thread_id) & (messages.c.seq > int(after or _BEFORE_HISTORY))
         return select(messages.c.id, messages.c.seq.label("place")).where(inside)
     if chosen.sender_id is not None:
         sent = (messages.c.sender_id == chosen.sender_id) & (messages.c.id > behind)

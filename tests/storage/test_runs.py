@@ -184,6 +184,7 @@ def test_filters_of_the_message(database: Database, thread: str) -> None:
     there = store(database, elsewhere, 2)
     change(database, "UPDATE messages SET created_at = '2020-01-01' WHERE id = :id", id=hers[0])
     long_ago = datetime.now(UTC) - timedelta(days=365)
+    change(database, "UPDATE messages SET seq = -seq WHERE id = :id", id=there[0])
     for filter_, expected in (
         (Filter(sender_id="bob"), his),
         (Filter(thread_id=thread), hers + his),
