@@ -31,7 +31,7 @@ def survey(database: Database, plan: Plan, patience_s: float = _PATIENCE_S) -> S
     with database.reading() as connection:
         walk = run_walk.planned(connection, plan)
         messages = audio_ms = pages = 0
-        place = ""
+        place: str | None = ""
         while place is not None and time.monotonic() < until:
             found, found_ms, place = run_walk.survey(connection, walk, place)
             messages, audio_ms, pages = messages + found, audio_ms + found_ms, pages + 1

@@ -20,8 +20,6 @@ _SHORTEST_PAGE = 100
 SURVEY_PAGE = 10_000
 # A worker that was away for long is not to be met by all that the rate would have allowed meanwhile.
 _MOST_CREDIT_S = 10.0
-# Imported messages are numbered below zero.
-_BEFORE_HISTORY = -(2**63)
 
 
 @dataclass(frozen=True)
@@ -43,8 +41,8 @@ class Step:
     may_go_on: bool
 
 
-def survey(connection: Connection, walk: Walk, after: Any) -> tuple[int, int, Any]:
-    """Of the next messages behind `after`: how many match, their milliseconds, and the last key, None at the end."""
+def survey(connection: Connection, walk: Walk, after: str) -> tuple[int, int, str | None]:
+    """Of the next messages behind `after`: how many match, their milliseconds, and the last id, None at the end."""
     keys = _keys(walk, after, SURVEY_PAGE)
     matching = _matching(walk)
     row = connection.execute(
@@ -52,7 +50,7 @@ def survey(connection: Connection, walk: Walk, after: Any) -> tuple[int, int, An
             func.count().filter(matching),
             func.coalesce(func.sum(voices.c.duration_ms).filter(matching), 0),
             func.count(),
-            func.max(keys.c.place),
+            func.max(keys.c.id),
         ).select_from(_joined(keys))
     ).one()
     return row[0], row[1], row[3] if row[2] == SURVEY_PAGE else None
@@ -65,14 +63,14 @@ def queue(connection: Connection, run: Run, room: int) -> Step:
         return Step(0, False)
     length = min(_LONGEST_PAGE, max(_SHORTEST_PAGE, 2 * wanted))
     walk = Walk(run.kind, restored(run.filter), run.until, run.id)
-    keys = _keys(walk, run.cursor, length)
-    columns = (keys.c.place, voices.c.message_id, voices.c.transcript_id, _matching(walk).label("matches"))
-    rows = connection.execute(select(*columns).select_from(_joined(keys)).order_by(keys.c.place)).all()
+    keys = _keys(walk, run.cursor or "", length)
+    columns = (keys.c.id, voices.c.message_id, voices.c.transcript_id, _matching(walk).label("matches"))
+    rows = connection.execute(select(*columns).select_from(_joined(keys)).order_by(keys.c.id)).all()
     passed, chosen = _take(rows, wanted)
     _add(connection, run, chosen)
     is_all = run.at_most is not None and run.queued + len(chosen) >= run.at_most
     at_end = is_all or len(passed) == len(rows) < length
-    _move(connection, run, passed[-1].place if passed else run.cursor, len(chosen), at_end)
+    _move(connection, run, passed[-1].id if passed else run.cursor, len(chosen), at_end)
     return Step(len(chosen), not at_end and len(chosen) < wanted)
 
 
@@ -122,10 +120,10 @@ def _add(connection: Connection, run: Run, chosen: Sequence[Any]) -> None:
     run_jobs.add(connection, QUEUE_OF[run.kind], run.id, delays)
 
 
-def _move(connection: Connection, run: Run, cursor: Any, queued: int, at_end: bool) -> None:
+def _move(connection: Connection, run: Run, cursor: str | None, queued: int, at_end: bool) -> None:
     """In the transaction that queues: whatever dies, nothing is passed over and nothing queued twice."""
     values = {
-        "cursor": None if cursor is None else str(cursor),
+        "cursor": cursor,
         "queued": runs.c.queued + queued,
         "credit": runs.c.credit - queued,
         "walked": at_end,
@@ -148,27 +146,27 @@ def _left(run: Run) -> int:
     return _LONGEST_PAGE if run.at_most is None else run.at_most - run.queued
 
 
-def _keys(walk: Walk, after: Any, length: int) -> CTE:
-    """The next keys: `id` of the message and `place`, what the walk goes by."""
-    return _source(walk, after).order_by(text("place")).limit(length).cte("keys").prefix_with("MATERIALIZED")
+def _keys(walk: Walk, after: str, length: int) -> CTE:
+    """The ids of the next messages."""
+    return _source(walk, after).order_by(text("id")).limit(length).cte("keys").prefix_with("MATERIALIZED")
 
 
-def _source(walk: Walk, after: Any) -> Select[Any]:
-    chosen, behind = walk.filter, str(after or "")
+def _source(walk: Walk, after: str) -> Select[Any]:
+    chosen = walk.filter
     if chosen.ids is not None:
         if walk.run_id is None:
             given = func.unnest(cast(sorted(set(chosen.ids)), ARRAY(Text))).table_valued("id").render_derived()
-            return select(given.c.id, given.c.id.label("place")).where(given.c.id > behind)
-        mine = (run_ids.c.run_id == walk.run_id) & (run_ids.c.message_id > behind)
-        return select(run_ids.c.message_id.label("id"), run_ids.c.message_id.label("place")).where(mine)
+            return select(given.c.id).where(given.c.id > after)
+        mine = (run_ids.c.run_id == walk.run_id) & (run_ids.c.message_id > after)
+        return select(run_ids.c.message_id.label("id")).where(mine)
     if chosen.thread_id is not None:
-        inside = (messages.c.thread_id == chosen.thread_id) & (messages.c.seq > int(after or _BEFORE_HISTORY))
-        return select(messages.c.id, messages.c.seq.label("place")).where(inside)
+        inside = (messages.c.thread_id == chosen.thread_id) & (messages.c.id > after)
+        return select(messages.c.id).where(inside)
     if chosen.sender_id is not None:
-        sent = (messages.c.sender_id == chosen.sender_id) & (messages.c.id > behind)
-        return select(messages.c.id, messages.c.id.label("place")).where(sent)
-    every = (voices.c.message_id > behind) & (voices.c.message_id <= walk.until)
-    return select(voices.c.message_id.label("id"), voices.c.message_id.label("place")).where(every)
+        sent = (messages.c.sender_id == chosen.sender_id) & (messages.c.id > after)
+        return select(messages.c.id).where(sent)
+    every = (voices.c.message_id > after) & (voices.c.message_id <= walk.until)
+    return select(voices.c.message_id.label("id")).where(every)
 
 
 def _joined(keys: CTE) -> Any:

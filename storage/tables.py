@@ -77,6 +77,7 @@ messages = Table(
     _moment("deleted_at"),
     UniqueConstraint("thread_id", "seq"),
     Index("messages_sender_id_idx", "sender_id", "id"),
+    Index("messages_thread_id_idx", "thread_id", "id"),
     Index("messages_external_id_idx", "thread_id", "external_id", postgresql_where=text("external_id IS NOT NULL")),
 )
 

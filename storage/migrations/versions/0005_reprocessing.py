@@ -24,9 +24,10 @@ def upgrade() -> None:
     )
     op.add_column("transcripts", sa.Column("requested_model", sa.Text()))
     op.add_column("transcripts", sa.Column("model_version", sa.Text()))
-    # A run over one person's messages walks them in the order of their ids.
+    # A run over one person's or one thread's messages walks them in the order of their ids, which never change.
     op.drop_index("messages_sender_id_idx", "messages")
     op.create_index("messages_sender_id_idx", "messages", ["sender_id", "id"])
+    op.create_index("messages_thread_id_idx", "messages", ["thread_id", "id"])
     for table in ("events", "deliveries"):
         op.add_column(table, sa.Column("run_id", sa.Text()))
         op.alter_column(table, "thread_id", nullable=True)
