@@ -1,8 +1,11 @@
 """What an import has brought already, so that bringing it again changes nothing."""
 
+import hashlib
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import ARRAY, Connection, Text, bindparam, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
@@ -25,12 +28,26 @@ class Known:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a message is. `state` is its voice's, None once the message is deleted. `settled`: no work is left."""
+    """How far a message is. `state` is its voice's, `rejected` when it was withdrawn, None once somebody deleted it.
+    `settled`: no work is left."""
 
     state: str | None
     error_code: str | None
     error_message: str | None
     settled: bool
+
+
+def key_of(
+    thread_id: str, external_id: str | None, sender: str, sent_at: datetime, sha256: str | None = None
+) -> str | None:
+    """What the same recording has every time it is imported; None where that takes its content's hash."""
+    if external_id is not None:
+        parts = [thread_id, external_id]
+    elif sha256 is not None:
+        parts = [thread_id, sender, sent_at.astimezone(UTC).isoformat(), sha256]
+    else:
+        return None
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def find(connection: Connection, keys: Collection[str]) -> dict[str, Known]:
@@ -73,12 +90,20 @@ def erased(connection: Connection, users: Collection[str], sent_at: datetime) ->
     return set(rows.scalars())
 
 
-def refuse(connection: Connection, key: str, message_id: str, code: str) -> None:
-    """Takes the message away, for its recording can't be played, and remembers why."""
+def withdraw(connection: Connection, message_id: str, code: str) -> None:
+    """Takes the message away, for its recording can't be played, and remembers why. To those in the thread a rejected
+    message from years ago would be news, and none that they can do anything about."""
+    columns = (messages.c.external_id, messages.c.sender_id, messages.c.created_at, voices.c.original_sha256)
+    row = connection.execute(
+        select(messages.c.thread_id, *columns)
+        .join(voices, voices.c.message_id == messages.c.id)
+        .where(messages.c.id == message_id)
+    ).first()
+    if row is None:
+        return
+    mine = (imports.c.key == key_of(*row)) & (imports.c.message_id == message_id)
+    connection.execute(update(imports).where(mine).values(error_code=code))
     stored.remove_all(connection, [message_id], quiet=True)
-    connection.execute(
-        update(imports).where(imports.c.key == key, imports.c.message_id == message_id).values(error_code=code)
-    )
 
 
 def forget_refused(connection: Connection, key: str) -> None:
@@ -86,15 +111,23 @@ def forget_refused(connection: Connection, key: str) -> None:
     connection.execute(delete(imports).where(imports.c.key == key, imports.c.error_code.is_not(None)))
 
 
-def progress(connection: Connection, ids: Collection[str]) -> Mapping[str, Progress]:
-    if not ids:
+def progress(connection: Connection, keys: Mapping[str, str]) -> dict[str, Progress]:
+    """Of messages, given with their imports' keys."""
+    if not keys:
         return {}
-    rows = connection.execute(_PROGRESS, {"ids": list(ids)}).all()
-    return {row.id: Progress(row.state, row.error_code, row.error_message, _settled(row)) for row in rows}
+    rows = connection.execute(_PROGRESS, {"ids": list(keys)}).all()
+    gone = find(connection, [keys[row.id] for row in rows if row.state is None])
+    return {row.id: _progress(row, gone.get(keys[row.id])) for row in rows}
 
 
-def _settled(row: object) -> bool:
-    state, written = row.state, row.written  # type: ignore[attr-defined]
+def _progress(row: Any, gone: Known | None) -> Progress:
+    if gone is not None and gone.error_code is not None:
+        return Progress("rejected", gone.error_code, "it can't be played: its message was taken away again", True)
+    return Progress(row.state, row.error_code, row.error_message, _settled(row))
+
+
+def _settled(row: Any) -> bool:
+    state, written = row.state, row.written
     return state is None or state in _ENDED or (state == "ready" and written in (None, *_WRITTEN))
 
 

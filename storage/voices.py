@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from storage import events, intents, jobs
+from storage import events, imports, intents, jobs
 from storage.errors import AudioGone
 from storage.messages import StoredRendition
 from storage.tables import messages, voices
@@ -83,9 +83,12 @@ def finish(connection: Connection, job: jobs.Job, work: MediaWork, result: Media
 
 
 def reject(connection: Connection, job: jobs.Job, work: MediaWork, *, code: str, message: str) -> None:
-    """The file can't become a message that plays: final, and the file's fault."""
+    """The file can't become a message that plays: final, and the file's fault. An imported message goes again."""
     jobs.finish(connection, job)
-    _end(connection, work.message_id, "rejected", code, message, quiet=job.quiet)
+    if job.quiet:
+        imports.withdraw(connection, work.message_id, code)
+    else:
+        _end(connection, work.message_id, "rejected", code, message)
 
 
 def fail(connection: Connection, message_id: str, *, code: str, message: str, quiet: bool = False) -> None:
@@ -101,7 +104,7 @@ def revive(connection: Connection, message_id: str) -> None:
     )
 
 
-def _end(connection: Connection, message_id: str, state: str, code: str, message: str, *, quiet: bool) -> None:
+def _end(connection: Connection, message_id: str, state: str, code: str, message: str, *, quiet: bool = False) -> None:
     changed = connection.execute(
         update(voices)
         .where(voices.c.message_id == message_id)

@@ -39,7 +39,7 @@ def screen(connection: Connection, entries: Sequence[Entry]) -> Iterator[Screene
         if entry.line and entry.line.external_id and (thread_id := found.get(_thread_name(entry.line)))
     }
     known = imports.find(connection, [key for key in named.values() if key])
-    reached = imports.progress(connection, [each.message_id for each in known.values()])
+    reached = imports.progress(connection, {each.message_id: each.key for each in known.values()})
     sent = imports.sent_here(connection, [name for name, key in named.items() if key not in known])
     for entry in entries:
         screened = _screened(entry, found, known, sent)

@@ -1,7 +1,5 @@
 """A recording from the archive's folder into the object store, by the checks of an upload."""
 
-import hashlib
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,14 +28,7 @@ class Staged:
 
 
 def key_of(thread_id: str, line: Line, sha256: str | None = None) -> str | None:
-    """What the same recording has every time it is imported; None where that takes its content."""
-    if line.external_id is not None:
-        parts = [thread_id, line.external_id]
-    elif sha256 is not None:
-        parts = [thread_id, line.sender, line.sent_at.isoformat(), sha256]
-    else:
-        return None
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return imports.key_of(thread_id, line.external_id, line.sender, line.sent_at, sha256)
 
 
 class Stager:

@@ -11,7 +11,6 @@ from storage import imports
 from storage.imports import Progress
 
 _POLL_S = 0.25
-_ENDED = ("ready", "rejected", "failed", None)
 
 
 @dataclass(frozen=True)
@@ -56,26 +55,20 @@ class Watch:
         if known is not None:
             return self._settle(ids[0], known)
         with self._context.database.reading() as connection:
-            found = imports.progress(connection, ids)
+            found = imports.progress(connection, {each: self._waiting[each].key for each in ids})
         for message_id, progress in found.items():
             self._settle(message_id, progress)
 
     def _settle(self, message_id: str, progress: Progress) -> None:
         if progress.settled:
-            self._judge(message_id, self._waiting[message_id], progress)
             self._playable.discard(message_id)
-            del self._waiting[message_id]
-        elif progress.state in _ENDED:
+            self._judge(self._waiting.pop(message_id), progress)
+        elif progress.state == "ready":
             self._playable.add(message_id)
 
-    def _judge(self, message_id: str, watched: Watched, progress: Progress) -> None:
-        """A message that can't be played is taken back: to those in the thread it would be news of a fault of old."""
-        if progress.state not in ("rejected", "failed"):
-            return
-        entry, message = watched.entry, progress.error_message or ""
-        outcome: Outcome = "refused" if progress.state == "rejected" else "failed"
-        if outcome == "refused":
-            with self._context.database.transaction() as connection:
-                imports.refuse(connection, watched.key, message_id, progress.error_code or "")
-        self._report.counts[watched.counted] -= 1
-        self._report.note(Trouble(entry.number, entry.file, outcome, progress.error_code or "", message))
+    def _judge(self, watched: Watched, progress: Progress) -> None:
+        if progress.state in ("rejected", "failed"):
+            entry, code, message = watched.entry, progress.error_code or "", progress.error_message or ""
+            outcome: Outcome = "refused" if progress.state == "rejected" else "failed"
+            self._report.counts[watched.counted] -= 1
+            self._report.note(Trouble(entry.number, entry.file, outcome, code, message))

@@ -164,6 +164,7 @@ def test_a_refusal_by_external_id_can_be_tried_again(context: Context, archive: 
     archive.add(file="bad.ogg", external_id="b")
     brought(context, archive.manifest)
     Drain(context, None)("media")
+    assert stored(context) == []
     assert counts(brought(context, archive.manifest)) == (0, 0, 1, 0)
     shutil.copy(SAMPLES / "answer.webm", archive.folder / "bad.ogg")
     assert counts(brought(context, archive.manifest)) == (0, 0, 1, 0)
