@@ -91,9 +91,11 @@ def _blank_before(body: str, end: int, limit: int) -> int:
 
 
 def _moment(hit: Hit, place: int) -> int | None:
-    """None for what was written. A corrected text is laid over the times of the machine's."""
-    if hit.spoken is None or not hit.words:
+    """None for what was written. A corrected text is laid over the times of the machine's, if it heard any words."""
+    if hit.spoken is None:
         return None
+    if not hit.words:
+        return 0
     if hit.body == hit.spoken:
         return start_of(hit.words, place)
     places = []

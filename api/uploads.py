@@ -81,16 +81,22 @@ async def terminate(upload_id: UploadId, here: Here, user: ActingUser) -> Respon
 async def _begun(
     here: Services, upload: StoredUpload, body: Body, checksum: Checksum | None, *, found_again: bool
 ) -> StoredUpload:
-    """A client that is told of a failure knows no Location: without a key to find it again, nothing may come of it."""
+    """A client that is told of a failure, or went away, knows no Location: without a key to find it again, nothing may
+    come of it."""
     try:
-        return await here.resumable.receive(upload.id, upload.user_id, 0, body, checksum)
+        received = await here.resumable.receive(upload.id, upload.user_id, 0, body, checksum)
     except Exception:
         if not found_again:
             await here.resumable.terminate(upload.id, upload.user_id)
         raise
+    if body.state == "gone" and not received.is_full and not found_again:
+        await here.resumable.terminate(upload.id, upload.user_id)
+    return received
 
 
 def _announced(request: Request, user: str, max_bytes: int) -> NewUpload:
+    if "upload-concat" in request.headers:
+        raise Problem("invalid_request", "this server does not put uploads together (Upload-Concat)", status=400)
     length = tus.number(request, "Upload-Length")
     if length > max_bytes:
         raise too_large(max_bytes)

@@ -37,7 +37,8 @@ class Quota:
         self.charge(connection, user, size)
         if self._settings.rate_limits and usage.open_uploads(connection, user) >= self._settings.open_uploads:
             raise rate_limited(
-                f"you have {self._settings.open_uploads} unfinished uploads: finish or terminate one", _OPEN_RETRY_S
+                f"you have {self._settings.open_uploads} unfinished uploads: finish one, or end a resumable one",
+                _OPEN_RETRY_S,
             )
 
     def _judge(self, messages: int, size: int) -> None:

@@ -1,16 +1,20 @@
 """Resumable uploads when what they need fails. That they keep to their protocol is proved in tests/tus_conformance."""
 
+import json
 import secrets
+import socket
 from base64 import b64encode
 from collections.abc import Iterator
 from datetime import timedelta
 from hashlib import sha1
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import func, select, update
 
 from storage.tables import upload_chunks, uploads
 from tests.api.conftest import Person, Server
+from tests.stack import wait_until
 from tests.tus_conformance.target import CHUNK, Target, answer_on, recording
 
 SIZE = 100_000
@@ -55,6 +59,30 @@ def test_a_creation_that_failed_is_found_again_by_its_key_and_gone_without_one(
     with server.services.database.transaction() as connection:
         open_ones = select(uploads.c.id).where(uploads.c.user_id == alice.name, uploads.c.state == "open")
         assert connection.execute(open_ones).all() == []
+
+
+def test_a_creation_whose_client_went_away_leaves_nothing_that_nobody_can_find(
+    server: Server, tus: Target, alice: Person
+) -> None:
+    head = {**tus.headers, **CHUNK, "Tus-Resumable": "1.0.0", "Upload-Length": str(SIZE)}
+    head["Upload-Metadata"] = tus.encoded_metadata()
+    lines = ["POST /v1/uploads HTTP/1.1", "Host: x", f"Content-Length: {SIZE}"]
+    lines += [f"{name}: {value}" for name, value in head.items()]
+    with socket.create_connection(("127.0.0.1", urlsplit(server.url).port or 80)) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + recording(SIZE)[:5_000])
+        wait_until(lambda: _open_uploads(server, alice) == 1)
+    wait_until(lambda: _open_uploads(server, alice) == 0)
+
+
+def _open_uploads(server: Server, person: Person) -> int:
+    with server.services.database.transaction() as connection:
+        mine = (uploads.c.user_id == person.name, uploads.c.state == "open")
+        return connection.execute(select(func.count()).select_from(uploads).where(*mine)).scalar_one()
+
+
+def test_uploads_are_not_put_together(tus: Target) -> None:
+    answer = tus.create(SIZE, b"", {"Upload-Concat": "partial"})
+    assert (answer.status, json.loads(answer.body)["code"]) == (400, "invalid_request")
 
 
 def test_who_has_left_the_thread_meanwhile_is_told_so(tus: Target, alice: Person, bob: Person, thread: str) -> None:

@@ -195,3 +195,16 @@ def find(person: Person, query: str, **params: Any) -> list[dict[str, Any]]:
     assert answer.status_code == 200, answer.text
     items: list[dict[str, Any]] = answer.json()["items"]
     return items
+
+
+def test_what_a_person_heard_where_the_machine_did_not_is_found(
+    alice: Person, bob: Person, thread: str, recording: bytes, workers: Workers
+) -> None:
+    message = str(alice.say(thread, recording)["id"])
+    workers.finish(message, NOTHING_SAID)
+    assert (
+        alice.put(f"/v1/messages/{message}/transcript/correction", json={"text": "A whispered secret"}).status_code
+        == 200
+    )
+    (hit,) = find(bob, "secret")
+    assert hit["start_ms"] == 0
