@@ -240,10 +240,11 @@ def revert(connection: Connection, run_id: str) -> None:
 
 
 def complete(connection: Connection, run: Run, state: Literal["completed", "reverted"]) -> None:
-    """For whoever has taken the run."""
-    connection.execute(
-        update(runs).where(runs.c.id == run.id).values(state=state, finished_at=NOW, rate=0, total_exact=True)
-    )
+    """For whoever has taken the run; its rate is now that of all of it."""
+    ended: dict[str, Any] = {"state": state, "finished_at": NOW, "total_exact": True}
+    if state == "completed":
+        ended["rate"] = runs.c.queued / func.extract("epoch", NOW - runs.c.created_at)
+    connection.execute(update(runs).where(runs.c.id == run.id).values(**ended))
     events.add_progress(connection, run.id)
 
 

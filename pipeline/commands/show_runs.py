@@ -31,7 +31,7 @@ def progress_of(run: dict[str, Any]) -> dict[str, Any]:
         "completed": run["reverted"] if run["state"] == "reverting" else run["done"],
         "state": run["state"],
         "rate": f"{run['rate_per_s']:.1f}/s",
-        "left": "" if run["eta_s"] is None else f"{duration(run['eta_s'])} left",
+        "left": f"{duration(run['eta_s'])} left" if run["eta_s"] else "",
         "note": run["problem"] or note,
     }
 
@@ -51,27 +51,17 @@ def estimate_text(estimate: dict[str, Any]) -> Text:
 
 def runs_table(runs: Iterable[dict[str, Any]]) -> Table:
     table = Table()
-    for heading in ("run", "kind", "model", "state", "done", "changed", "failed", "rate", "left"):
-        table.add_column(heading, no_wrap=heading == "run")
+    for heading in ("run", "what", "state", "done", "left"):
+        table.add_column(heading, no_wrap=heading != "what")
     for run in runs:
-        left = "" if run["eta_s"] is None else duration(run["eta_s"])
-        table.add_row(
-            run["id"],
-            run["kind"],
-            run["model"] or "",
-            _state(run["state"]),
-            f"{run['done']} of {run['total']}",
-            str(run["changed"]),
-            str(run["failed"]),
-            f"{run['rate_per_s']:.1f}/s",
-            left,
-        )
+        left = duration(run["eta_s"]) if run["eta_s"] else ""
+        table.add_row(run["id"], _what(run), _state(run["state"]), f"{run['done']} of {run['total']}", left)
     return table
 
 
 def report_table(run: dict[str, Any]) -> Table:
     """How many messages came to what, with the reasons."""
-    table = Table(title=f"{run['id']}: {run['kind']} {run['model'] or ''}, {run['state']}", title_justify="left")
+    table = Table(title=f"{run['id']}: {_what(run)}, {run['state']}", title_justify="left")
     table.add_column("messages", justify="right")
     table.add_column("outcome")
     table.add_column("reason")
@@ -112,6 +102,10 @@ def duration(seconds: float) -> str:
 
 def _words(run: dict[str, Any]) -> str:
     return f"{run['words_changed']} words are different" if run["kind"] == "transcribe" else ""
+
+
+def _what(run: dict[str, Any]) -> str:
+    return f"{run['kind']} {run['model']}" if run["model"] else str(run["kind"])
 
 
 def _state(state: str) -> Text:
