@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event
 
@@ -39,6 +40,7 @@ class Supervisor:
         self._changed = changed
         self._tiers: list[list[_Running]] = []
         self._sessions = Sessions()
+        self._is_told = True
 
     def start(self, parts: Sequence[Part]) -> None:
         """Starts a tier, all at once, and returns when each is ready; raises PartFailed or StartCancelled."""
@@ -59,6 +61,8 @@ class Supervisor:
             self._sessions.keep_watched()
             for running in self._all():
                 self._look_after(running)
+            if not self._is_told:
+                self._tell()
 
     def stop(self) -> None:
         """Ends all parts, those first that others don't need, each tier at once."""
@@ -112,11 +116,17 @@ class Supervisor:
     def _restart(self, running: _Running, now: float) -> None:
         try:
             self._replace(running)
-            self.publish()
+            self._is_told = False
         except (OSError, PartFailed) as error:
             # A full disk or process table: that passes, and must not end what still runs.
             log.warning("%s could not be started: %s", running.part.name, error)
             running.restart_at = now + _LONGEST_PAUSE_S
+
+    def _tell(self) -> None:
+        """Again and again while the disk is full: what runs is not started twice for that."""
+        with suppress(OSError):
+            self.publish()
+            self._is_told = True
 
     def _replace(self, running: _Running) -> None:
         self._sessions.remove(running.process.pid)

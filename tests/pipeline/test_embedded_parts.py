@@ -1,5 +1,6 @@
 """The pieces of the embedded stack, each with real processes but without the whole."""
 
+import errno
 import json
 import os
 import signal
@@ -97,6 +98,30 @@ class TestSupervisor:
             "brittle ended with status 3; starting it again in 0.5 s",
             "brittle ended with status 3; starting it again in 1 s",
         ]
+
+    def test_starts_nothing_twice_because_a_full_disk_keeps_it_from_telling(
+        self, tmp_path: Path, stopping: Event
+    ) -> None:
+        started: list[Process] = []
+        refusals = iter([OSError(errno.ENOSPC, "full")] * 3)
+        seen: list[int] = []
+
+        def start() -> Process:
+            started.append(shell("sleep 0.2" if not started else "sleep 300", tmp_path / "log"))
+            return started[-1]
+
+        def told(pids: dict[str, int]) -> None:
+            for refusal in refusals:
+                raise refusal
+            seen.append(pids["part"])
+
+        supervisor = Supervisor(stopping, told)
+        supervisor.start([Part("part", start, lambda: True)])
+        stop_when(stopping, lambda: bool(seen))
+        supervisor.watch()
+        supervisor.stop()
+        assert seen == [started[1].pid]
+        assert len(started) == 2
 
     def test_says_how_a_part_ended_that_never_was_ready(self, tmp_path: Path, stopping: Event) -> None:
         supervisor = Supervisor(stopping, lambda pids: None)
