@@ -1,6 +1,7 @@
 // Where messages are written and recorded.
 
 import { h, icon, say } from "./dom.js";
+import { newKey } from "./keys.js";
 import { Recorder } from "./recorder.js";
 import { Waiting } from "./waiting.js";
 
@@ -67,7 +68,7 @@ export class Composer {
     const text = this.field.value.trim();
     if (!text) return;
     // The same text sent again after a failure is the same message.
-    if (this.#attempt?.text !== text) this.#attempt = { text, key: crypto.randomUUID() };
+    if (this.#attempt?.text !== text) this.#attempt = { text, key: newKey() };
     const { key } = this.#attempt;
     try {
       const message = await this.#client.post(this.#path, { text }, { key });

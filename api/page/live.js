@@ -1,4 +1,4 @@
-// What changes on the server, as events: `threads` (detail: the list), `message` (a message), `gone` (a message id),
+// What changes on the server, as events: `threads` (detail: a page of the newest), `message` (a message), `gone` (a message id),
 // `online` (whether the server answers), `signal` ({kind, thread_id, user_id}: somebody types or records). The event stream rings; then, and now and then, it is asked what there is.
 // Without the stream it asks more often, most while something is on its way, never for a page that nobody sees.
 
@@ -102,8 +102,7 @@ export class Live extends EventTarget {
   async #look() {
     const thread = this.#thread;
     this.#round += 1;
-    const { items } = await this.#client.get("/v1/threads?limit=100");
-    this.#dispatch("threads", items);
+    this.#dispatch("threads", await this.#client.get("/v1/threads?limit=100"));
     if (!thread || thread !== this.#thread) return;
     const page = await this.#client.get(`/v1/threads/${thread}/messages?limit=${RECENT}`);
     if (thread !== this.#thread) return;

@@ -29,8 +29,8 @@ class Page {
     this.#live = new Live(this.#client);
     this.#outbox = new Outbox(this.#client);
     this.#signals = new Signals(this.#client);
-    this.#list = new ThreadList(this.#client.user, this.#signals);
-    this.offline = h("p", { class: "offline", role: "status" });
+    this.#list = new ThreadList(this.#client, this.#signals);
+    this.offline = h("p", { class: "offline" });
     this.pane = h("main", { id: "thread" }, hint());
     this.#build();
     this.#listen();
@@ -53,11 +53,11 @@ class Page {
 
   #listen() {
     const on = (name, react) => this.#live.addEventListener(name, (event) => react(event.detail));
-    on("threads", (threads) => this.#showThreads(threads));
+    on("threads", (page) => this.#showThreads(page));
     on("message", (message) => this.#thread?.arrive(message));
     on("gone", (id) => this.#thread?.remove(id));
     on("signal", (signal) => this.#signals.hear(signal));
-    on("online", (online) => say(this.offline, online ? "" : "Offline. Trying again…"));
+    on("online", (online) => this.#showLine(online));
     this.#outbox.addEventListener("change", () => this.#thread?.composer.showWaiting());
     this.#outbox.addEventListener("sent", (event) => this.#sent(event.detail));
     this.#signals.addEventListener("change", (event) => this.#showActivity(event.detail));
@@ -71,13 +71,21 @@ class Page {
     announce("Voice message sent.");
   }
 
+  #showLine(online) {
+    const sentence = online ? "" : "Offline. Trying again…";
+    const isNews = this.offline.textContent !== sentence;
+    say(this.offline, sentence);
+    if (isNews) announce(sentence || "Online again.", () => this.offline.textContent === sentence);
+  }
+
   #showActivity(thread) {
     this.#list.showActivity(thread);
     if (this.#thread?.id === thread) this.#thread.showActivity();
   }
 
-  #showThreads(threads) {
-    this.#list.show(threads);
+  #showThreads(page) {
+    const threads = page.items;
+    this.#list.show(page);
     this.#list.mark(this.#thread?.id);
     const open = threads.find(({ id }) => id === this.#thread?.id);
     if (open) this.#thread.describe(open);
@@ -89,11 +97,12 @@ class Page {
   async #route() {
     if (new URLSearchParams(location.hash.slice(1)).has("token")) return location.reload();
     const id = location.hash.slice(1);
+    const before = this.#thread?.id;
     this.#thread?.close();
     this.#thread = null;
     this.#list.mark(id);
     set(app, "data-open", id !== "");
-    if (!id) this.#close();
+    if (!id) this.#close(before);
     else await this.#open(id);
   }
 
@@ -111,8 +120,10 @@ class Page {
     this.#thread.reveal(goal.id, goal.start);
   }
 
-  #close() {
+  /** Back where the thread was opened. */
+  #close(before) {
     this.pane.replaceChildren(hint());
+    this.#list.focus(before);
     this.#live.open(null);
   }
 

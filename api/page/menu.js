@@ -2,6 +2,7 @@
 
 import { h, icon, say, set } from "./dom.js";
 import { correctionForm, deletionForm, languageForm, versionList } from "./forms.js";
+import { newKey } from "./keys.js";
 import { save } from "./save.js";
 
 const SETTLED = ["completed", "no_speech", "failed"];
@@ -48,7 +49,7 @@ export class Menu {
     this.form.replaceChildren();
     await this.attempt(async () => {
       this.say("Transcribing again…");
-      const made = await bubble.client.post(path, language ? { language } : {}, { key: crypto.randomUUID() });
+      const made = await bubble.client.post(path, language ? { language } : {}, { key: newKey() });
       const state = await this.#settled(path, made.id);
       bubble.adopt(await bubble.client.get(`/v1/messages/${bubble.key}`));
       this.say(state === "failed" ? "Transcribing again failed; the text before is kept." : "");
@@ -110,6 +111,7 @@ export class Menu {
 
   async #copy(text) {
     await this.attempt(async () => {
+      if (!navigator.clipboard) throw new Error("Browsers let a page copy only when it comes by https.");
       await navigator.clipboard.writeText(text);
       this.say("Copied.");
     });

@@ -2,12 +2,13 @@
 
 import { ask, peopleField } from "./dialog.js";
 import { h } from "./dom.js";
+import { newKey } from "./keys.js";
 
 /** Calls `made(thread)`. */
 export function askForThread(client, made) {
   const people = peopleField("With");
   const title = h("input", { id: "title", maxlength: "200", autocomplete: "off" });
-  const key = crypto.randomUUID();
+  const key = newKey();
   const submit = async () => {
     made(await client.post("/v1/threads", { participants: people.ids(), title: title.value.trim() || null }, { key }));
     dialog.close();

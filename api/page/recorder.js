@@ -2,6 +2,7 @@
 // kept from its first second on: a closed tab finds it again among what is not sent yet.
 
 import { h, icon, say, set } from "./dom.js";
+import { newKey } from "./keys.js";
 import { listenButton } from "./listen.js";
 import { canRecord, Microphone } from "./microphone.js";
 import { player } from "./player.js";
@@ -53,7 +54,7 @@ export class Recorder {
     if (this.#asking || this.#microphone) return;
     if (player.playing) player.pause();
     this.#asking = true;
-    const id = crypto.randomUUID();
+    const id = newKey();
     const grown = (blob) => this.held === id && this.#keep(blob, this.#microphone?.elapsed ?? 0);
     try {
       this.#microphone = await Microphone.open({ grown, full: () => this.held === id && this.stop() });
@@ -135,9 +136,9 @@ export class Recorder {
   #letGo(event) {
     const pressed = this.#pressed;
     this.#pressed = null;
-    if (!this.#isHeld(pressed) || !this.#microphone) return;
+    if (!pressed || !this.#microphone) return;
     if (Math.abs(event.clientX - pressed.x) > AWAY_PX) this.cancel();
-    else this.stop();
+    else if (this.#isHeld(pressed)) this.stop();
   }
 
   #isHeld(pressed) {
@@ -197,7 +198,7 @@ export class Recorder {
   #show(...content) {
     this.panel.replaceChildren(...content);
     this.panel.hidden = false;
-    set(this.panel, "data-soon", false);
+    for (const mark of ["data-soon", "data-held"]) set(this.panel, mark, false);
     this.#label();
     this.#told.busy(true);
   }

@@ -6,25 +6,53 @@ import { briefly, minutes } from "./words.js";
 
 export class ThreadList {
   #rows = new Map();
+  #client;
   #user;
   #signals;
+  #all = [];
+  #cursor = null;
 
-  constructor(user, signals) {
-    this.#user = user;
+  constructor(client, signals) {
+    this.#client = client;
+    this.#user = client.user;
     this.#signals = signals;
     this.list = h("ul", { class: "threads" });
     this.empty = h("p", { class: "hint", hidden: true }, "No threads yet. Start one with the plus above.");
-    this.element = h("nav", { "aria-label": "Threads" }, this.list, this.empty);
+    const more = () => this.#loadMore().catch((problem) => say(this.trouble, problem.message));
+    this.more = h("button", { type: "button", class: "quiet", hidden: true, onclick: more }, "Older threads");
+    this.trouble = h("p", { class: "trouble", role: "alert" });
+    this.element = h("nav", { "aria-label": "Threads" }, this.list, this.empty, this.more, this.trouble);
   }
 
-  show(threads) {
+  /** A page of the newest threads. Older ones stay that were asked for, or that newer ones have pushed out of it. */
+  show({ items, next_cursor: cursor }) {
+    const newest = new Set(items.map(({ id }) => id));
+    const older = cursor ? this.#all.filter((thread) => !newest.has(thread.id) && activity(thread) <= activity(items.at(-1))) : [];
+    if (!older.length) this.#cursor = cursor;
+    this.#arrange([...items, ...older]);
+  }
+
+  async #loadMore() {
+    const page = await this.#client.get(`/v1/threads?limit=100&cursor=${encodeURIComponent(this.#cursor)}`);
+    const known = new Set(this.#all.map(({ id }) => id));
+    this.#cursor = page.next_cursor;
+    this.#arrange([...this.#all, ...page.items.filter(({ id }) => !known.has(id))]);
+  }
+
+  #arrange(threads) {
+    this.#all = threads;
     this.empty.hidden = threads.length > 0;
+    this.more.hidden = !this.#cursor;
     const rows = threads.map((thread) => this.#row(thread));
     const same = rows.length === this.list.children.length && rows.every((row, at) => row === this.list.children[at]);
     // Moving a focused row would take the focus away.
     const focused = document.activeElement;
     if (!same) this.list.replaceChildren(...rows);
     if (!same && this.list.contains(focused)) focused.focus();
+  }
+
+  focus(id) {
+    this.#rows.get(id)?.link.focus();
   }
 
   mark(id) {
@@ -75,6 +103,10 @@ export class ThreadList {
     this.#rows.set(thread.id, row);
     return row;
   }
+}
+
+function activity({ last_message: last, created_at: created }) {
+  return Date.parse(last?.created_at ?? created);
 }
 
 function previewOf(message, user) {

@@ -1,5 +1,7 @@
 // A recording to the server in pieces (tus 1.0): what has arrived stays there, whatever becomes of the line or the tab.
 
+import { newKey } from "./keys.js";
+
 const UPLOADS = "/v1/uploads";
 const PIECE_BYTES = 64 * 1024;
 // A line that broke without a word is given up. The server keeps what came through, so a slow one gets on too.
@@ -63,7 +65,7 @@ export class Upload {
       return stateOf(await this.#ask("HEAD", this.#item.url));
     } catch (problem) {
       if (!GONE.includes(problem.status)) throw problem;
-      await this.#change({ key: crypto.randomUUID(), url: null });
+      await this.#change({ key: newKey(), url: null });
       return null;
     }
   }

@@ -4,6 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
+from pipeline.embedded import StackInfo
 from tests.e2e.conftest import Visiting
 from tests.e2e.people import Person
 
@@ -95,6 +96,26 @@ def test_earlier_messages_load_as_one_scrolls_up(alice: Person, bob: Person, vis
     assert texts == [f"Text {number}" for number in range(75)]
 
 
+def test_threads_beyond_the_first_hundred_are_a_click_away(stack: StackInfo, bob: Person, visit: Visiting) -> None:
+    with Person(stack, "a person with many threads") as popular:
+        threads = [bob.start_thread(popular.name, title=f"Case {number}") for number in range(103)]
+        page = visit(popular).page
+        expect(page.get_by_role("link", name=re.compile("Case "))).to_have_count(100)
+        page.get_by_role("button", name="Older threads").click()
+        expect(page.get_by_role("link", name=re.compile("Case "))).to_have_count(103)
+        expect(page.get_by_role("button", name="Older threads")).to_have_count(0)
+        bob.write(threads[0], "Here I am again")
+        expect(page.get_by_role("link", name=re.compile("Case ")).first).to_contain_text("Here I am again")
+        expect(page.get_by_role("link", name=re.compile("Case "))).to_have_count(103)
+
+
+def test_back_on_a_small_screen_leads_to_where_one_was(alice: Person, bob: Person, visit: Visiting) -> None:
+    thread = bob.start_thread("alice")
+    page = visit(alice, viewport={"width": 360, "height": 640}).open(thread)
+    page.get_by_role("link", name="Back to all threads").click()
+    expect(page.get_by_role("link", name=re.compile(thread.title))).to_be_focused()
+
+
 def test_what_is_deleted_disappears_for_everybody(alice: Person, bob: Person, visit: Visiting) -> None:
     thread = bob.start_thread("alice")
     (spoken,) = bob.speak(thread, "stereo.wav")
@@ -113,9 +134,10 @@ def test_a_lost_line_is_told_and_what_was_missed_comes(alice: Person, bob: Perso
     visitor = visit(alice)
     page = visitor.open(thread)
     visitor.context.set_offline(True)
-    expect(page.get_by_text("Offline. Trying again…")).to_be_visible()
+    expect(page.locator(".offline")).to_have_text("Offline. Trying again…")
+    expect(page.locator("#announcer")).to_have_text("Offline. Trying again…")
     bob.write(thread, "Did you hear me?")
     visitor.context.set_offline(False)
     expect(page.get_by_role("list", name="Messages")).to_contain_text("Did you hear me?")
-    expect(page.get_by_text("Offline. Trying again…")).to_have_count(0)
+    expect(page.locator(".offline")).to_be_empty()
     visitor.forgive("ERR_INTERNET_DISCONNECTED")

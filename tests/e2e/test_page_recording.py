@@ -53,6 +53,37 @@ def test_holding_the_button_records_until_it_is_let_go(alice: Person, visit: Vis
     expect(page.get_by_label("Message", exact=True)).to_be_visible()
 
 
+def test_a_finger_holds_slides_and_lets_go(alice: Person, visit: Visiting) -> None:
+    thread = alice.start_thread("bob")
+    visitor = visit(alice, viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)
+    page = visitor.open(thread)
+    button = page.get_by_role("button", name=_RECORD)
+    box = button.bounding_box()
+    assert box is not None
+    x, y = box["x"] + 10, box["y"] + 10
+    hand = visitor.context.new_cdp_session(page)
+
+    def touch(kind: str, *points: dict[str, float]) -> None:
+        hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", {"x": x, "y": y})
+    expect(page.get_by_role("button", name="Stop recording")).to_be_visible()
+    expect(page.get_by_text("Slide away to cancel")).to_be_visible()
+    # A finger is never quite still.
+    touch("touchMove", {"x": x - 20, "y": y - 15})
+    page.wait_for_timeout(700)
+    touch("touchEnd")
+    expect(page.get_by_text("Recorded 0:0")).to_be_visible()
+    page.get_by_role("button", name="Discard recording").tap()
+    touch("touchStart", {"x": x, "y": y})
+    expect(page.get_by_text("Slide away to cancel")).to_be_visible()
+    for distance in (30, 60, 90, 120):
+        touch("touchMove", {"x": x - distance, "y": y})
+    touch("touchEnd")
+    expect(page.get_by_label("Message", exact=True)).to_be_visible()
+    assert _kept(visitor) == 0
+
+
 def test_the_countdown_turns_at_50_seconds_and_ends_at_60_with_the_recording_kept(
     alice: Person, visit: Visiting
 ) -> None:
@@ -114,4 +145,4 @@ def _record(page: Page, milliseconds: int) -> None:
 
 def _kept(visitor: Visit) -> int:
     """How many recordings this browser keeps."""
-    return len(visitor.page.evaluate("import('/outbox.js').then(m => new m.Outbox({user: 'alice'}).items())"))
+    return len(visitor.page.evaluate("import('/store.js').then((store) => store.all())"))
