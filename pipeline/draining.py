@@ -55,7 +55,8 @@ class Drain:
 
     def _claim(self, queue: Queue, lane: Lane | None) -> list[Job]:
         settings = self._context.settings.pipeline
-        with self._context.database.transaction() as connection:
+        # Undone by a crash of the database, the job waits again; whoever finishes it first is the only one.
+        with self._context.database.transaction(durable=False) as connection:
             return jobs.claim(
                 connection,
                 queue,

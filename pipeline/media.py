@@ -22,7 +22,7 @@ SPEECH_TYPE = "audio/flac"
 def process(context: Context, job: Job) -> None:
     """Ends with the voice ready or rejected, for a run with its item done; raises LeaseLost, storage's errors, or
     whatever kept it from that."""
-    with context.database.transaction() as connection:
+    with context.database.transaction(durable=False) as connection:
         jobs.confirm(connection, job)
         is_new = job.run_id is None
         work = voices.start(connection, job.message_id) if is_new else run_items.start_media(connection, job)

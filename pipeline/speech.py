@@ -96,7 +96,7 @@ def _side_by_side(do: Callable[[Each], Done], items: Sequence[Each]) -> list[Don
 
 
 def _prepared(context: Context, job: Job) -> Prepared | None:
-    with context.database.transaction() as connection:
+    with context.database.transaction(durable=False) as connection:
         jobs.confirm(connection, job)
         work = _start(connection, job)
         if work is None:

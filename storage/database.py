@@ -16,6 +16,7 @@ from storage.errors import StorageFull, StorageUnavailable
 _DISK_FULL = "53100"
 # A server takes longer than this to go and come back.
 _TRUSTED_S = 0.5
+_HASTY = text("SET LOCAL synchronous_commit = off")
 
 
 class Database:
@@ -47,9 +48,15 @@ class Database:
         return engine
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """Commits at the end, rolls back on any error; Postgres's faults become StorageUnavailable or StorageFull."""
+    def transaction(self, *, durable: bool = True) -> Iterator[Connection]:
+        """Commits at the end, rolls back on any error; Postgres's faults become StorageUnavailable or StorageFull.
+
+        One that need not be `durable` does not wait for the disk: a crash of the server within the next moments may
+        undo it, as a whole and with all that came after it.
+        """
         with _translating(), self.engine.begin() as connection:
+            if not durable:
+                connection.execute(_HASTY)
             yield connection
 
     @contextmanager

@@ -47,3 +47,15 @@ def test_reading_sees_what_was_committed_between_statements(database_url: str) -
             writer.execute(text("UPDATE event_log SET last = last + 1"))
         assert reader.execute(text("SELECT last FROM event_log")).scalar_one() == before + 1
     database.close()
+
+
+def test_only_what_need_not_be_durable_goes_on_before_the_disk(postgres_url: str) -> None:
+    database = Database(postgres_url, pool_size=1)
+    ask = text("SHOW synchronous_commit")
+    with database.transaction() as connection:
+        connection.execute(text("SET synchronous_commit = on"))
+    with database.transaction(durable=False) as connection:
+        assert connection.execute(ask).scalar() == "off"
+    with database.transaction() as connection:
+        assert connection.execute(ask).scalar() == "on"
+    database.close()
