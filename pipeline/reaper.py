@@ -74,10 +74,14 @@ class Reaper:
                 log.exception("%s failed", step.__name__)
 
     def take_back(self) -> None:
+        begun = time.monotonic()
         with self._context.database.transaction() as connection:
-            if time.monotonic() < self._patience_until:
+            if begun < self._patience_until:
                 return
             again, dead = jobs.reap(connection)
+            if time.monotonic() - begun > self._context.settings.pipeline.lease_s / 3:
+                # Workers had to wait as long, with their leases running out. Undoes what was taken back.
+                raise StorageUnavailable("the database hung for longer than a heartbeat")
             for job in dead:
                 failures.bury(connection, job)
         if again or dead:

@@ -1,8 +1,10 @@
 """What the reaper does in each of its rounds."""
 
+import time
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import Connection
 
 from pipeline.context import Context
 from pipeline.reaper import Reaper
@@ -31,6 +33,29 @@ def test_it_tells_the_message_when_its_job_was_given_up(
     voice = read(message_id).voice
     assert voice is not None
     assert (voice.state, voice.error_code) == ("failed", "processing_failed")
+
+
+def test_when_the_database_hung_nothing_is_taken_back_at_once(
+    context: Context, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload("late.ogg")
+    with context.database.transaction() as connection:
+        jobs.claim(connection, "media", lane=None, limit=1, lease_s=3, worker="w")
+    expire(context)
+    real, pauses = jobs.reap, iter([1.2])
+
+    def hang(connection: Connection) -> tuple[int, list[jobs.DeadJob]]:
+        time.sleep(next(pauses, 0))
+        return real(connection)
+
+    monkeypatch.setattr(jobs, "reap", hang)
+    reaper = Reaper(context)
+    for _ in range(2):
+        reaper.tick()
+        assert [row.state for row in sql(context, "SELECT state FROM jobs")] == ["running"]
+    reaper._patience_until = 0
+    reaper.tick()
+    assert [row.state for row in sql(context, "SELECT state FROM jobs")] == ["queued"]
 
 
 def test_after_an_outage_workers_get_the_time_to_show_that_they_live(context: Context, upload: Upload) -> None:
