@@ -14,10 +14,10 @@ from storage import run_items, run_jobs, run_walk, runs
 from storage.runs import Run
 
 log = logging.getLogger(__name__)
-# A run has so many seconds' worth of jobs queued, at the rate at which they are done; some to begin with. All runs have
-# their jobs in one queue, so that none has more of the workers than another.
+# A run has so many seconds' worth of jobs queued, some to begin with. All runs have their jobs in one queue and equally
+# many of them, so that none has more of the workers than another.
 _AHEAD_S = 10.0
-_FEWEST_AHEAD = 64
+_FEWEST_AHEAD = 256
 _MOST_AHEAD = 5000
 _TURN_S = 1.0
 
@@ -57,7 +57,8 @@ def _queue(connection: Connection, run: Run) -> tuple[int, bool]:
             runs.complete(connection, run, "completed")
             log.info("run %s is completed: %d messages", run.id, progress.done)
         return 0, False
-    room = min(_MOST_AHEAD, max(_FEWEST_AHEAD, round(run.rate * _AHEAD_S))) - progress.open
+    ahead = round(runs.share(connection, run.kind) * _AHEAD_S)
+    room = min(_MOST_AHEAD, max(_FEWEST_AHEAD, ahead)) - progress.open
     if room <= 0:
         return 0, False
     step = run_walk.queue(connection, run, room)

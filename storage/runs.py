@@ -206,6 +206,12 @@ def take(connection: Connection, run_id: str) -> Run | None:
     return None if row is None else Run(*row)
 
 
+def share(connection: Connection, kind: Kind) -> float:
+    """What each of the runs that have the same workers would do, in messages a second, if all did the same."""
+    working = (runs.c.kind == kind, _MOVING, runs.c.state == "running")
+    return float(connection.execute(select(func.coalesce(func.avg(runs.c.rate), 0)).where(*working)).scalar_one())
+
+
 def progress(connection: Connection, run_id: str) -> Progress:
     """One statement, so that all numbers are of one moment."""
     rows = connection.execute(_PROGRESS, {"run_id": run_id}).all()

@@ -264,6 +264,15 @@ def test_a_cancelled_run_takes_back_what_waits_and_can_not_be_resumed(database: 
     assert run_id not in moving(database)
 
 
+def test_a_slow_run_may_queue_as_much_as_a_fast_one(database: Database, thread: str) -> None:
+    plans = [EVERYTHING, of(Filter(), model="new"), of(Filter(), model="newer"), of(Filter(), kind="transcode")]
+    for rate, plan in zip((30, 10, 99, 99), plans, strict=True):
+        change(database, "UPDATE runs SET rate = :rate WHERE id = :id", rate=rate, id=begin(database, plan))
+    with database.transaction() as connection:
+        runs.pause(connection, runs.moving(connection)[2])
+        assert runs.share(connection, "transcribe") == 20
+
+
 def moving(database: Database) -> list[str]:
     with database.transaction() as connection:
         return runs.moving(connection)

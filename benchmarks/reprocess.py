@@ -1,0 +1,289 @@
+"""Reprocessing: what the machinery costs, whether it stays the same, and what people notice of it."""
+
+import argparse
+import json
+import os
+import resource
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from sqlalchemy import text
+
+from benchmarks._reprocess_live import live
+from benchmarks._reprocess_world import begin, fill, running, store_speech
+from benchmarks.base_shape import make_base_shape
+from benchmarks.load import make_load
+from benchmarks.speech_sides import EQUAL_WORK
+from pipeline import reprocess_view, reprocess_walker
+from pipeline.context import Context
+from pipeline.draining import Drain
+from storage.jobs import Lane
+from transcribe import Clip, Segment, TranscribeSettings, Transcript, Word, load_clip
+from transcribe.clip import SAMPLE_RATE
+from transcribe.loading import load
+from transcribe.protocol import Outcome, nothing
+
+RESULTS = Path(__file__).parent / "results" / "reprocess.json"
+TENTHS = 10
+
+
+class Stub:
+    """Says at once what a message of four seconds says."""
+
+    model, version = "stub", "1"
+
+    def __init__(self) -> None:
+        words = ["can", "we", "meet", "at", "four", "on", "friday", "and", "bring", "the", "new", "maps"]
+        timed = tuple(Word(300 * n, 300 * n + 250, word, 0.9) for n, word in enumerate(words))
+        spoken = " ".join(words)
+        segments = (Segment(0, 3600, spoken, timed),)
+        self._said = Transcript("completed", "en", 0.9, spoken, segments, self.model, -0.1)
+
+    def transcribe(self, clips: Sequence[Clip], between: Callable[[], None] = nothing) -> list[Outcome]:
+        return [self._said for _ in clips]
+
+    def close(self) -> None:
+        pass
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=[name for name, _ in PARTS])
+    parser.add_argument("--messages", type=int, default=20_000, help="of the run through the stub engine")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="that are walked")
+    parser.add_argument("--spoken", type=int, default=200, help="that a real engine transcribes")
+    parser.add_argument("--live", type=int, default=40, help="live messages with and without a run beside them")
+    options = parser.parse_args()
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for name, part in PARTS:
+        if options.only in (None, name):
+            results[name] = part(options)
+            print(json.dumps({name: results[name]}, indent=1), flush=True)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    return 0
+
+
+def machinery(options: argparse.Namespace) -> dict[str, Any]:
+    """Claim, read, stub engine, put, complete: one worker process, everything else on the same machine."""
+    with running() as context, moving(context):
+        context.engine = Stub()
+        fill(context, options.messages, _one_recording(context))
+        run_id = begin(context, options.messages)
+        finished = _follow(context, run_id, options.messages)
+        began, worker_s, servers_s = time.perf_counter(), time.process_time(), _servers_cpu_s()
+        _drain(context, run_id, options.messages)
+        seconds, worker_s = time.perf_counter() - began, time.process_time() - worker_s
+        servers_s = _servers_cpu_s() - servers_s
+        rates = _rates(finished(), options.messages)
+    return {
+        "messages": options.messages,
+        "messages_per_s": round(options.messages / seconds, 1),
+        "ms_per_message": round(1000 * seconds / options.messages, 2),
+        "worker_cpu_ms_per_message": round(1000 * worker_s / options.messages, 2),
+        "postgres_redis_s3_cpu_ms_per_message": round(1000 * servers_s / options.messages, 2),
+        "messages_per_cpu_s_of_all": round(options.messages / (worker_s + servers_s), 1),
+        "messages_per_s_by_tenths": rates,
+        "least": {"messages_per_s": 60, "at_most_ms_per_message": 15},
+    }
+
+
+def walking(options: argparse.Namespace) -> dict[str, Any]:
+    """The walker alone: a consumer only deletes the jobs that it makes."""
+    with running() as context:
+        fill(context, options.rows)
+        run_id = begin(context, options.rows)
+        stop = threading.Event()
+        consumer = threading.Thread(target=_delete_jobs, args=(context, run_id, stop))
+        consumer.start()
+        memory, marks, began = [_memory_mb()], [0.0], time.perf_counter()
+        while (queued := _queued(context, run_id)) < options.rows:
+            if queued >= options.rows * len(marks) / TENTHS:
+                marks.append(time.perf_counter() - began)
+                memory.append(_memory_mb())
+            reprocess_walker.walk(context)
+        seconds = time.perf_counter() - began
+        marks.append(seconds)
+        memory.append(_memory_mb())
+        stop.set()
+        consumer.join()
+    tenth = options.rows / TENTHS
+    return {
+        "consumer": "only deletes jobs",
+        "rows": options.rows,
+        "rows_per_s": round(options.rows / seconds),
+        "rows_per_s_by_tenths": [round(tenth / (b - a)) for a, b in pairwise(marks)],
+        "memory_mb": [round(each, 1) for each in (memory[0], max(memory), memory[-1])],
+        "least": {"rows_per_s": 5000},
+    }
+
+
+def throughput(options: argparse.Namespace) -> dict[str, Any]:
+    """A run with a model of the shape of `base` against the same engine on the same recordings, in turns."""
+    messages = make_load(options.spoken)
+    with tempfile.TemporaryDirectory() as folder, running(str(make_base_shape(Path(folder) / "base"))) as context:
+        settings = TranscribeSettings(model=context.settings.transcribe.model, speech_context="fitted")
+        context.engine = engine = load(settings, EQUAL_WORK)
+        fill(context, len(messages))
+        _store_each(context, [message.samples for message in messages])
+        clips = _stored_clips(context)
+        engine.transcribe(clips[:4])
+        at_once = context.settings.pipeline.speech_claim
+        alone, run_s = 0.0, 0.0
+        with moving(context):
+            for turn in range(2):
+                began = time.perf_counter()
+                for first in range(0, len(clips), at_once):
+                    engine.transcribe(clips[first : first + at_once])
+                alone += time.perf_counter() - began
+                # Each turn is another plan.
+                run_id = begin(context, len(messages), at_most=len(messages) + turn)
+                _wait_until_queued(context, run_id)
+                began = time.perf_counter()
+                _drain(context, run_id, len(messages))
+                run_s += time.perf_counter() - began
+    return {
+        "messages": len(messages),
+        "engine_messages_per_s": round(2 * len(messages) / alone, 2),
+        "run_messages_per_s": round(2 * len(messages) / run_s, 2),
+        "ratio": round(alone / run_s, 3),
+        "least": {"ratio": 0.9},
+    }
+
+
+class moving:
+    """The walker of a reaper, as often as a reaper ticks, in a thread."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._context.settings.pipeline.reaper_tick_s):
+            reprocess_walker.walk(self._context)
+
+
+def _drain(context: Context, run_id: str, total: int) -> None:
+    """What a worker does for as long as rings come."""
+    worker = Drain(context, Lane.BATCH)
+    while _done(context, run_id) < total:
+        worker("speech")
+        time.sleep(0.01)
+
+
+def _follow(context: Context, run_id: str, total: int) -> Callable[[], list[tuple[float, int]]]:
+    seen: list[tuple[float, int]] = []
+
+    def look() -> None:
+        while not seen or seen[-1][1] < total:
+            seen.append((time.perf_counter(), _done(context, run_id)))
+            time.sleep(0.5)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+
+    def finish() -> list[tuple[float, int]]:
+        watcher.join()
+        return seen
+
+    return finish
+
+
+def _rates(seen: Sequence[tuple[float, int]], total: int) -> list[float]:
+    """Messages a second in each tenth of the work."""
+    times, counts = zip(*seen, strict=True)
+    first = next(number for number, count in enumerate(counts) if count) - 1
+    marks = np.interp(np.linspace(0, total, TENTHS + 1), counts[max(first, 0) :], times[max(first, 0) :])
+    return [round(total / TENTHS / float(step), 1) for step in np.diff(marks)]
+
+
+def _done(context: Context, run_id: str) -> int:
+    with context.database.reading() as connection:
+        view = reprocess_view.read(connection, run_id)
+    assert view is not None
+    return view.done
+
+
+def _queued(context: Context, run_id: str) -> int:
+    with context.database.reading() as connection:
+        return int(connection.execute(text("SELECT queued FROM runs WHERE id = :id"), {"id": run_id}).scalar_one())
+
+
+def _wait_until_queued(context: Context, run_id: str) -> None:
+    while not _queued(context, run_id):
+        time.sleep(0.05)
+
+
+def _delete_jobs(context: Context, run_id: str, stop: threading.Event) -> None:
+    while not stop.is_set():
+        with context.database.transaction() as connection:
+            gone = connection.execute(text("DELETE FROM jobs WHERE run_id = :id AND state = 'queued'"), {"id": run_id})
+        if not gone.rowcount:
+            time.sleep(0.005)
+
+
+def _one_recording(context: Context) -> str:
+    """The key of four seconds of speech."""
+    return store_speech(context, "msg_shared", make_load(1)[0].samples[: 4 * SAMPLE_RATE])
+
+
+def _store_each(context: Context, recordings: Sequence[Any]) -> None:
+    with context.database.reading() as connection:
+        ids = connection.execute(text("SELECT message_id FROM voices ORDER BY message_id")).scalars().all()
+    for message_id, samples in zip(ids, recordings, strict=True):
+        values = {"id": message_id, "key": store_speech(context, message_id, samples)}
+        with context.database.transaction() as connection:
+            connection.execute(text("UPDATE voices SET speech_key = :key WHERE message_id = :id"), values)
+
+
+def _stored_clips(context: Context) -> list[Clip]:
+    with context.database.reading() as connection:
+        keys = connection.execute(text("SELECT speech_key FROM voices ORDER BY message_id")).scalars().all()
+    clips = []
+    with tempfile.TemporaryDirectory() as folder:
+        for key in keys:
+            path = Path(folder) / "speech.flac"
+            context.store.download(key, path)
+            clips.append(load_clip(path))
+            path.unlink()
+    return clips
+
+
+def _servers_cpu_s() -> float:
+    """Of all that this process has started."""
+    times = [each.cpu_times() for each in psutil.Process().children(recursive=True)]
+    return float(sum(each.user + each.system for each in times))
+
+
+def _memory_mb() -> float:
+    """Resident now, not at its peak."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+PARTS: Sequence[tuple[str, Callable[[argparse.Namespace], dict[str, Any]]]] = (
+    ("machinery", machinery),
+    ("walking", walking),
+    ("throughput", throughput),
+    ("live", live),
+)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("EARSHOT_LOG_LEVEL", "WARNING")
+    raise SystemExit(main())
