@@ -177,18 +177,20 @@ class Protocol(RuleBasedStateMachine):
         self._notice_new_jobs()
 
     @precondition(lambda self: self._claims)
-    @rule(which=ANY, infrastructure=strategies.booleans())
-    def a_worker_fails(self, which: int, infrastructure: bool) -> None:
-        if not (job := self._one_of(self._claims, which)):
-            return
-        if infrastructure:
+    @rule(which=ANY)
+    def a_worker_finds_the_store_away(self, which: int) -> None:
+        if job := self._one_of(self._claims, which):
             self._fenced(job, lambda connection: jobs.requeue(connection, job, reason="S3 is away"), "queued")
-            return
-        # What it was told of itself when it was claimed decides, and nobody else can have counted since.
-        last = job.attempts + 1 == jobs.MAX_FAILURES
-        held = self._is_held(job)
-        self._fenced(job, lambda connection: jobs.blame(connection, job, reason="a bug"), "dead" if last else "queued")
-        self._model[job.id].attempts += held
+
+    @precondition(lambda self: self._claims)
+    @rule(which=ANY)
+    def a_worker_fails_by_the_jobs_fault(self, which: int) -> None:
+        if job := self._one_of(self._claims, which):
+            # What it was told when it claimed decides, and nobody else can have counted since.
+            state = "dead" if job.attempts + 1 == jobs.MAX_FAILURES else "queued"
+            held = self._is_held(job)
+            self._fenced(job, lambda connection: jobs.blame(connection, job, reason="a bug"), state)
+            self._model[job.id].attempts += held
 
     @rule(which=ANY)
     def somebody_deletes(self, which: int) -> None:
@@ -311,7 +313,7 @@ def test_any_order_of_events_keeps_the_promises(database: Database, monkeypatch:
     run_state_machine_as_test(
         lambda: Protocol(database),
         settings=settings(
-            max_examples=300 if FULL else 30,
+            max_examples=1000 if FULL else 120,
             stateful_step_count=40,
             derandomize=not FULL,
             deadline=None,
