@@ -19,7 +19,7 @@ models = typer.Typer(help="Whisper models.", no_args_is_help=True)
 
 @jobs.command("list")
 def list_jobs(
-    state: Annotated[str | None, typer.Option(help="queued, running, done, dead or cancelled.")] = None,
+    state: Annotated[str | None, typer.Option(help="queued, held, running, done, dead or cancelled.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
 ) -> None:
     """Newest first, one JSON object a line."""

@@ -91,3 +91,9 @@ def test_a_rerun_makes_a_version_that_can_be_undone(alice: Person, bob: Person, 
 )
 def test_a_rerun_that_can_not_be_done_as_asked_is_refused(alice: Person, played: str, body: object) -> None:
     assert code_of(alice.post(f"/v1/messages/{played}/transcripts", json=body)) == "invalid_request"
+
+
+def test_a_rerun_may_name_a_model(alice: Person, played: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARSHOT_DEPLOYMENT", "local")
+    answer = alice.post(f"/v1/messages/{played}/transcripts", json={"model": "micro"})
+    assert (answer.status_code, answer.json()["state"]) == (202, "pending")

@@ -369,6 +369,16 @@ def test_a_model_that_is_asked_for_by_its_folder_is_loaded(
     assert (view.changed, said(read, spoken_once).model) == (1, "finer")
 
 
+def test_a_person_may_name_a_model_too(context: Context, spoken_once: str, read: Read, tmp_path: Path) -> None:
+    shutil.copytree(MICRO_PATH, tmp_path / "finer")
+    with context.database.transaction() as connection:
+        model = str(tmp_path / "finer")
+        transcript_id = transcripts.add_version(connection, spoken_once, language=None, model=model)
+        jobs.add(connection, "speech", spoken_once, transcript_id=transcript_id)
+    work(context)
+    assert said(read, spoken_once).model == "finer"
+
+
 def test_renditions_are_made_again_and_the_old_ones_play_until_no_link_to_them_is_valid(
     context: Context, spoken_once: str, read: Read
 ) -> None:
