@@ -145,6 +145,7 @@ class Page {
   }
 
   #leave() {
+    this.#thread?.close();
     this.#live.stop();
     this.#outbox.stop();
     forgetToken();

@@ -81,7 +81,7 @@ form { margin-top: 0.625rem; padding-top: 0.625rem; border-top: 1px solid var(--
 form p { margin: 0; }
 label { font-size: 0.8125rem; font-weight: 600; }
 label > * { font-weight: 400; margin-top: 0.25rem; }
-textarea, select { display: block; width: 100%; padding: 0.5rem 0.625rem; font: inherit; font-size: 0.9375rem; color: inherit; background: light-dark(#fff, #16181c); border: 1px solid light-dark(#8b8f99, #767b86); border-radius: 0.5rem; resize: vertical; field-sizing: content; }
+textarea, select { display: block; width: 100%; padding: 0.5rem 0.625rem; font: inherit; font-size: 0.9375rem; font-weight: 400; color: inherit; background: light-dark(#fff, #16181c); border: 1px solid light-dark(#8b8f99, #767b86); border-radius: 0.5rem; resize: vertical; field-sizing: content; }
 .buttons { display: flex; flex-wrap: wrap; gap: 0.5rem; margin-top: 0.5rem; }
 .main, .quiet { min-height: 1.875rem; padding: 0 0.75rem; border-radius: 0.9375rem; font-weight: 600; font-size: 0.875rem; }
 .main { background: var(--accent); color: var(--on-accent); }

@@ -41,7 +41,7 @@ export class Waiting {
     const send = button("Send now", () => this.#outbox.send(item.id));
     const listen = listenButton(item.blob);
     const discard = button("Discard", () => this.#outbox.discard(item.id));
-    const element = h("li", {}, listen.element, h("div", {}, text, bar), send, discard);
+    const element = h("li", {}, listen.element, h("div", {}, text, bar), h("span", { class: "acts" }, send, discard));
     const show = ({ duration, draft, sent, problem }) => {
       const state = draft ? "recorded, not sent" : sent === null ? (problem ?? "waiting") : "sending…";
       say(text, `Voice message, ${minutes(duration)}: ${state}`);
