@@ -77,14 +77,19 @@ class NewRun(BaseModel):
 
 
 class EstimateView(BaseModel):
-    """What a run would do. `eta_s` from the speed that `workers` had lately, measured on `measured_messages`; null
-    where nothing was done lately."""
+    """A run that is none: what it would do. `eta_s` from the speed that `workers` had lately, measured on
+    `measured_messages`; null where nothing was done lately."""
 
-    dry_run: Literal[True] = True
+    id: None = None
+    state: Literal["dry_run"] = "dry_run"
     kind: runs.Kind
     total: int
     total_estimated: bool
     audio_hours: float
+    done: Literal[0] = 0
+    changed: Literal[0] = 0
+    failed: Literal[0] = 0
+    rate_per_s: float | None
     eta_s: float | None
     audio_hours_per_hour: float | None
     workers: int | None
@@ -231,6 +236,7 @@ def _estimate(here: Services, plan: Plan) -> EstimateView:
         total=found.messages,
         total_estimated=not found.exact,
         audio_hours=round(found.audio_ms / 3_600_000, 3),
+        rate_per_s=round(found.messages / eta_s, 2) if eta_s else None,
         eta_s=None if eta_s is None else round(eta_s, 1),
         audio_hours_per_hour=measured and round(measured.audio_ms_per_s / 1000, 2),
         workers=measured and measured.workers,

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from pipeline.context import Context
 from storage import run_items, run_jobs, run_walk, runs
+from storage.errors import StorageFull, StorageUnavailable
 from storage.runs import Run
 
 log = logging.getLogger(__name__)
@@ -27,8 +28,14 @@ def walk(context: Context) -> None:
         moving = runs.moving(connection)
     for run_id in moving:
         until = time.monotonic() + _TURN_S
-        while _move(context, run_id) and time.monotonic() < until:
-            pass
+        try:
+            while _move(context, run_id) and time.monotonic() < until:
+                pass
+        except (StorageUnavailable, StorageFull):
+            raise
+        except Exception:
+            # A defect that one run meets must not keep the others.
+            log.exception("run %s can't be moved on", run_id)
 
 
 def _move(context: Context, run_id: str) -> bool:

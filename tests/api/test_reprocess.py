@@ -136,6 +136,7 @@ def test_a_dry_run_counts_and_begins_nothing(admin: Person, thread: str, said: l
     )
     estimate = answer.json()
     assert (answer.status_code, estimate["total"], estimate["total_estimated"]) == (200, 2, False)
+    assert (estimate["id"], estimate["state"], estimate["done"]) == (None, "dry_run", 0)
     assert estimate["audio_hours"] > 0
     assert estimate["eta_s"] >= 4
     assert admin.get("/v1/reprocess").json()["items"] == before
