@@ -63,7 +63,7 @@ def small(tmp_path: Path) -> Iterator[SmallDisk]:
     mount.mkdir()
     tried = subprocess.run([*IN_NAMESPACE, "1m", mount, "true"], capture_output=True, text=True)
     if tried.returncode:
-        stack.missing(f"this system lets nobody mount a small disk: {tried.stderr.strip()}")
+        pytest.skip(f"this system lets nobody mount a small disk: {tried.stderr.strip()}")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("EARSHOT_", "AWS_"))}
     argv = [sys.executable, "-P", "-m", "pipeline", "up", "--data-dir", str(mount / "data"), "--port", "0"]
     settings = {"TMPDIR": str(mount / "tmp"), "EARSHOT_MODEL": "micro", "EARSHOT_LEASE_S": "5"}

@@ -69,7 +69,7 @@ def test_killed_mid_patch(world: World, tell: Callable[[Table], Table]) -> None:
     tell(check(world, told)).assert_whole()
 
 
-@pytest.mark.fault(10)
+@pytest.mark.fault(10, always=True)
 @pytest.mark.timeout(1200)
 def test_killed_again_and_again(world: World, tell: Callable[[Table], Table]) -> None:
     chance = random.Random(SEED)
