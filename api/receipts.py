@@ -11,7 +11,7 @@ from api.models import Played, Read
 from api.services import Here
 from api.threads import require_member
 from pipeline.render import Moment
-from storage import events, messages, threads
+from storage import events, messages, plays, threads
 from storage.ids import is_id
 
 router = APIRouter(prefix="/v1", tags=["receipts"])
@@ -28,9 +28,7 @@ def played(message_id: str, body: Played, here: Here, user: ActingUser) -> Respo
     """Where the listener is, on every device; the first complete play tells the sender."""
     with here.database.transaction() as connection:
         message, _ = seen_voice(connection, message_id, user)
-        first = messages.mark_played(
-            connection, message_id, user, position_ms=body.position_ms, completed=body.completed
-        )
+        first = plays.mark(connection, message_id, user, position_ms=body.position_ms, completed=body.completed)
         if first and user != message.sender_id:
             events.add(connection, "receipt.played", thread_id=message.thread_id, message_id=message_id, user_id=user)
     return nothing()
@@ -41,7 +39,7 @@ def where_played(message_id: str, here: Here, user: ActingUser) -> Response:
     """Where the caller stopped, on whichever device that was; the start when nowhere yet."""
     with here.database.transaction() as connection:
         seen_voice(connection, message_id, user)
-        play = messages.play_of(connection, message_id, user)
+        play = plays.get(connection, message_id, user)
     view = PlayView(position_ms=0, completed=False, updated_at=None) if play is None else PlayView(**vars(play))
     return json_answer(view)
 

@@ -6,7 +6,7 @@ from ingest.finishing import Finisher
 from ingest.quota import Quota
 from ingest.voice import Intake
 from pipeline.context import Context
-from storage import uploads
+from storage import upload_tending
 from storage.keys import upload_key
 
 log = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ _UNTOUCHED_S = 30.0
 def finish_full(context: Context) -> None:
     """Makes the messages of uploads whose client was told that all bytes are durable, and never came back."""
     with context.database.transaction() as connection:
-        waiting = uploads.claim_full(connection, untouched_s=_UNTOUCHED_S)
+        waiting = upload_tending.claim_full(connection, untouched_s=_UNTOUCHED_S)
     if waiting:
         finisher = _finisher(context)
         for upload in waiting:
@@ -28,15 +28,15 @@ def finish_full(context: Context) -> None:
 def sweep_uploads(context: Context) -> None:
     """Deletes what lies under the keys of direct uploads once nobody can write there any more."""
     with context.database.transaction() as connection:
-        due = uploads.due_sweeps(connection)
+        due = upload_tending.due_sweeps(connection)
         if due:
             context.store.delete(upload_key(context.settings.storage.s3_prefix, upload_id) for upload_id in due)
-            uploads.swept(connection, due)
+            upload_tending.swept(connection, due)
 
 
 def forget_uploads(context: Context) -> None:
     with context.database.transaction() as connection:
-        forgotten = uploads.forget_expired(connection)
+        forgotten = upload_tending.forget_expired(connection)
     if forgotten:
         log.info("forgot %d expired uploads", forgotten)
 

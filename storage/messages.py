@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, Connection, Select, Text, bindparam, delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert
 
 from storage import events, intents, jobs, search, threads, uploads
 from storage.ids import new_id
@@ -80,15 +79,6 @@ class Message:
 
 
 @dataclass(frozen=True)
-class Play:
-    """How far somebody has listened; `completed` stays once it was."""
-
-    position_ms: int
-    completed: bool
-    updated_at: datetime
-
-
-@dataclass(frozen=True)
 class Original:
     """The recording as it was received and where it lies."""
 
@@ -151,25 +141,6 @@ def seq_of(connection: Connection, message_id: str, thread_id: str, viewer: str)
         .where(participants.c.user_id == viewer, messages.c.seq > participants.c.visible_after_seq)
     )
     return connection.execute(query).scalar()
-
-
-def mark_played(connection: Connection, message_id: str, user_id: str, *, position_ms: int, completed: bool) -> bool:
-    """Keeps the latest position; True for the person's first complete play, however many devices tell of it at once."""
-    mine = (plays.c.message_id == message_id) & (plays.c.user_id == user_id)
-    connection.execute(
-        insert(plays).values(message_id=message_id, user_id=user_id, position_ms=position_ms).on_conflict_do_nothing()
-    )
-    heard_at = connection.execute(select(plays.c.completed_at).where(mine).with_for_update()).scalar()
-    now_heard = {"completed_at": NOW} if completed and heard_at is None else {}
-    connection.execute(update(plays).where(mine).values(position_ms=position_ms, updated_at=NOW, **now_heard))
-    return bool(now_heard)
-
-
-def play_of(connection: Connection, message_id: str, user_id: str) -> Play | None:
-    """Where the listener was last, on whichever device."""
-    query = select(plays.c.position_ms, plays.c.completed_at.is_not(None), plays.c.updated_at)
-    row = connection.execute(query.where(plays.c.message_id == message_id, plays.c.user_id == user_id)).first()
-    return None if row is None else Play(*row)
 
 
 def owner(connection: Connection, message_id: str) -> tuple[str, str, bool] | None:

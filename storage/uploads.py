@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 
 import psycopg
-from sqlalchemy import Connection, Row, Update, case, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, Update, case, delete, func, select, update
 
 from storage.errors import StorageUnavailable
 from storage.ids import new_id
@@ -23,7 +23,7 @@ OPEN_TTL = timedelta(hours=24)
 FINISHED_TTL = timedelta(days=7)
 # How long the URL of a direct upload is good for; a PUT that began in its last second has ended an hour later.
 URL_TTL = timedelta(hours=1)
-_PUTS_END_AFTER = URL_TTL + timedelta(hours=1)
+PUTS_END_AFTER = URL_TTL + timedelta(hours=1)
 _ROWS_AT_ONCE = 4
 
 
@@ -89,7 +89,7 @@ def create(connection: Connection, new: NewUpload) -> str:
 def get(connection: Connection, upload_id: str, user_id: str, method: Method) -> StoredUpload | None:
     """None when there is no such upload of this user, by this method."""
     row = connection.execute(
-        select(*_FIELDS).where(uploads.c.id == upload_id, uploads.c.user_id == user_id, uploads.c.method == method)
+        select(*FIELDS).where(uploads.c.id == upload_id, uploads.c.user_id == user_id, uploads.c.method == method)
     ).first()
     return None if row is None else StoredUpload.of(row)
 
@@ -213,62 +213,11 @@ def strip(connection: Connection, user_ids: Iterable[str], message_ids: Iterable
     connection.execute(update(uploads).where(mine).values(metadata=None, sha256=None))
 
 
-def claim_full(connection: Connection, *, untouched_s: float, limit: int = 10) -> list[StoredUpload]:
-    """Uploads with all their bytes that nobody finished, for whoever does so now; the same ones come again later."""
-    waiting = (
-        select(uploads.c.id)
-        .where(
-            uploads.c.state == "open",
-            uploads.c.received == uploads.c.length,
-            uploads.c.touched_at < func.clock_timestamp() - timedelta(seconds=untouched_s),
-        )
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    rows = connection.execute(
-        update(uploads).where(uploads.c.id.in_(waiting)).values(touched_at=NOW).returning(*_FIELDS)
-    )
-    return [StoredUpload.of(row) for row in rows]
-
-
 def url_given(connection: Connection, upload_id: str) -> None:
     """Somebody may put an object under the upload's key for URL_TTL from now."""
     connection.execute(
-        update(uploads).where(uploads.c.id == upload_id).values(touched_at=NOW, sweep_at=_from_now(_PUTS_END_AFTER))
+        update(uploads).where(uploads.c.id == upload_id).values(touched_at=NOW, sweep_at=_from_now(PUTS_END_AFTER))
     )
-
-
-def due_sweeps(connection: Connection, *, limit: int = 100) -> list[str]:
-    """Ids of ended and expired uploads whose objects are to be deleted now, locked until the transaction ends."""
-    rows = connection.execute(
-        select(uploads.c.id)
-        .where(
-            uploads.c.sweep_at < func.clock_timestamp(),
-            or_(uploads.c.state != "open", uploads.c.expires_at < func.clock_timestamp()),
-        )
-        .order_by(uploads.c.sweep_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return list(rows.scalars())
-
-
-def swept(connection: Connection, upload_ids: Iterable[str]) -> None:
-    """Their objects come again while somebody may still be writing."""
-    last = uploads.c.touched_at + _PUTS_END_AFTER
-    again = case((last > func.clock_timestamp(), last), else_=None)
-    connection.execute(update(uploads).where(uploads.c.id.in_(list(upload_ids))).values(sweep_at=again))
-
-
-def forget_expired(connection: Connection, *, limit: int = 1000) -> int:
-    """Deletes expired uploads that left no object behind, with all their bytes; returns how many."""
-    expired = (
-        select(uploads.c.id)
-        .where(uploads.c.expires_at < func.clock_timestamp(), uploads.c.sweep_at.is_(None))
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return connection.execute(delete(uploads).where(uploads.c.id.in_(expired))).rowcount
 
 
 def _end(connection: Connection, upload_id: str, **values: str) -> None:
@@ -292,7 +241,7 @@ def _open(upload_id: str, offset: int) -> Update:
 
 
 def _changed(connection: Connection, statement: Update) -> StoredUpload:
-    row = connection.execute(statement.returning(*_FIELDS)).first()
+    row = connection.execute(statement.returning(*FIELDS)).first()
     if row is None:
         raise NotAccepted
     return StoredUpload.of(row)
@@ -302,7 +251,7 @@ def _from_now(time: timedelta) -> Any:
     return func.clock_timestamp() + time
 
 
-_FIELDS = (
+FIELDS = (
     *(uploads.c[name] for name in StoredUpload.__dataclass_fields__ if name != "expired"),
     (uploads.c.expires_at < func.clock_timestamp()).label("expired"),
 )
