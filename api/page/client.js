@@ -11,13 +11,18 @@ export class Problem extends Error {
   }
 }
 
+const refused = () => Promise.reject(new Problem("no_client", "This page has no token to ask the server with."));
+
+/** For a bubble that shows and plays a message and asks for nothing more. */
+export const NOBODY = { user: null, get: refused, post: refused, call: refused, download: refused };
+
 export class Client extends EventTarget {
   #token;
 
   /** `base` is the API's origin, empty for the page's own. Dispatches `signedout` when the token is refused. */
   constructor(base, token) {
     super();
-    this.base = base;
+    this.base = base.replace(/\/+$/, "");
     this.#token = token;
     this.user = userOf(token);
   }

@@ -1,4 +1,5 @@
-// <voice-message>: one voice message to play and read. It stands alone: give it a `client` and a `message`.
+// <voice-message>: one voice message to play and read. It stands alone: give it a `message`, and a `client` for all that needs
+// the server: words that follow the sound, receipts, corrections, fresh URLs.
 //
 //   const bubble = document.createElement("voice-message");
 //   bubble.client = new Client("https://voice.example.com", token);
@@ -7,8 +8,10 @@
 // It dispatches `change` (detail: the message) when what it shows has become newer than what it was given, and
 // `deleted`. Both bubble.
 
+import { NOBODY } from "./client.js";
 import { Menu } from "./menu.js";
 import { h, icon, say, set } from "./dom.js";
+import { playable } from "./formats.js";
 import { positions } from "./memory.js";
 import { player } from "./player.js";
 import { Seekbar } from "./seekbar.js";
@@ -22,16 +25,21 @@ export { Client } from "./client.js";
 const NEARLY_ALL_MS = 1_000;
 // Where somebody stopped on another device may be asked again after this long.
 const PLACE_MS = 30_000;
-const M4A = 'audio/mp4; codecs="mp4a.40.2"';
-const OPUS = 'audio/ogg; codecs="opus"';
-const playsM4a = new Audio().canPlayType(M4A) !== "";
-const playsOpus = new Audio().canPlayType(OPUS) !== "";
 
 export class VoiceMessage extends HTMLElement {
-  client = null;
+  #client = NOBODY;
   #message = null;
   #parts = null;
   #asked = -Infinity;
+
+  get client() {
+    return this.#client;
+  }
+
+  set client(client) {
+    this.#client = client;
+    if (this.#message) this.#show();
+  }
 
   get message() {
     return this.#message;
@@ -41,6 +49,15 @@ export class VoiceMessage extends HTMLElement {
     this.#message = message;
     if (!this.#parts) this.#build();
     this.#show();
+  }
+
+  /** What was set before the browser knew the element lies in the way of its properties. */
+  connectedCallback() {
+    for (const name of ["client", "message"].filter((each) => Object.hasOwn(this, each))) {
+      const { [name]: value } = this;
+      delete this[name];
+      this[name] = value;
+    }
   }
 
   disconnectedCallback() {
@@ -62,7 +79,7 @@ export class VoiceMessage extends HTMLElement {
   }
 
   source() {
-    const rendition = this.#rendition();
+    const rendition = playable(this.#message.voice.renditions);
     return rendition && { url: new URL(rendition.url, location.href).href, expires: Date.parse(rendition.expires_at) };
   }
 
@@ -86,7 +103,7 @@ export class VoiceMessage extends HTMLElement {
   }
 
   heard(position, toTheEnd) {
-    if (this.isMine) return;
+    if (this.isMine || !this.client.user) return;
     const completed = toTheEnd || position > this.duration - NEARLY_ALL_MS;
     this.markHeard(position, completed);
   }
@@ -109,7 +126,8 @@ export class VoiceMessage extends HTMLElement {
 
   get isUnheard() {
     const { voice, receipts } = this.#message;
-    return voice.state === "ready" && !this.isMine && !receipts.played_by.includes(this.client.user);
+    const { user } = this.client;
+    return voice.state === "ready" && user !== null && !this.isMine && !receipts.played_by.includes(user);
   }
 
   adopt(message) {
@@ -140,7 +158,7 @@ export class VoiceMessage extends HTMLElement {
 
   /** Goes on where this person stopped on another device. */
   async #askPlace() {
-    if (this.isMine || performance.now() - this.#asked < PLACE_MS) return;
+    if (this.isMine || !this.client.user || performance.now() - this.#asked < PLACE_MS) return;
     this.#asked = performance.now();
     const place = await this.client.get(`/v1/messages/${this.key}/played`).catch(() => null);
     if (place?.updated_at && positions.learn(this.key, place.position_ms, Date.parse(place.updated_at))) {
@@ -150,12 +168,6 @@ export class VoiceMessage extends HTMLElement {
 
   #complain(sentence) {
     say(this.#parts.trouble, sentence);
-  }
-
-  #rendition() {
-    const { renditions } = this.#message.voice;
-    const wanted = playsM4a || !playsOpus ? "m4a" : "opus";
-    return renditions.find(({ format }) => format === wanted) ?? renditions[0] ?? null;
   }
 
   #build() {
@@ -207,7 +219,7 @@ export class VoiceMessage extends HTMLElement {
     say(parts.at, clock(message.created_at));
     set(parts.at, "datetime", message.created_at);
     parts.play.disabled = !ready;
-    parts.menu.button.hidden = !ready && !this.isMine;
+    parts.menu.button.hidden = !this.client.user || (!ready && !this.isMine);
     parts.controls.hidden = voice.state === "rejected" || voice.state === "failed";
     parts.bar.show(voice.waveform, ready ? voice.duration_ms : null);
     this.#showText(voice);
@@ -226,7 +238,7 @@ export class VoiceMessage extends HTMLElement {
   }
 
   #stateLine({ sentence, tone, retry }, menu) {
-    const again = retry && h("button", { type: "button", class: "quiet", onclick: () => menu.transcribeAgain() }, "Try again");
+    const again = retry && this.client.user && h("button", { type: "button", class: "quiet", onclick: () => menu.transcribeAgain() }, "Try again");
     return h("p", { class: tone }, tone === "bad" && icon("alert"), h("span", {}, sentence), again);
   }
 }

@@ -1,8 +1,12 @@
 """The bubble in a web application of another origin, as docs/voice-message.md tells it."""
 
+import json
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -24,13 +28,69 @@ _HOST = """<!doctype html>
 <body></body>
 </html>"""
 
+# The element is used before it is known, and without a token.
+_EARLY = """<!doctype html>
+<html lang="en">
+<title>Host</title>
+<body>
+<script>
+  const bubble = document.createElement("voice-message");
+  bubble.message = {message};
+  document.body.append(bubble);
+</script>
+<script type="module" src="{url}/voice-message.js"></script>
+</body>
+</html>"""
+
 
 @pytest.fixture
-def host(stack: StackInfo, alice: Person, bob: Person) -> Iterator[str]:
-    """The address of a page on another origin that shows one message."""
-    (spoken,) = bob.speak(bob.start_thread("alice"), "stereo.wav")
-    page = _HOST.format(url=stack.url, token=alice.token, message=spoken["id"]).encode()
+def spoken(alice: Person, bob: Person) -> dict[str, Any]:
+    (message,) = bob.speak(bob.start_thread("alice"), "stereo.wav")
+    return message
 
+
+@pytest.fixture
+def host() -> Iterator[Callable[[str], str]]:
+    """Serves a page on another origin and returns its address."""
+    with ExitStack() as stops:
+        yield lambda page: stops.enter_context(_serving(page.encode()))
+
+
+def test_a_bubble_plays_and_reads_on_another_origin(
+    stack: StackInfo, chromium: Browser, alice: Person, spoken: dict[str, Any], host: Callable[[str], str]
+) -> None:
+    page = chromium.new_page()
+    page.goto(host(_HOST.format(url=stack.url, token=alice.token, message=spoken["id"])))
+    bubble = page.locator("voice-message")
+    expect(bubble).to_contain_text("Please review the slides.")
+    bubble.get_by_role("button", name="Play").click()
+    expect(bubble.locator(".word.now")).to_be_visible()
+    expect(bubble).not_to_have_attribute("data-unheard", "")
+    bubble.get_by_role("button", name="More actions").click()
+    with page.expect_download() as download:
+        bubble.get_by_role("button", name="Download sound").click()
+    assert download.value.path().stat().st_size > 1000
+    page.close()
+
+
+def test_a_message_alone_is_enough_to_play_and_read(
+    stack: StackInfo, chromium: Browser, spoken: dict[str, Any], host: Callable[[str], str]
+) -> None:
+    page = chromium.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(host(_EARLY.format(url=stack.url, message=json.dumps(spoken))))
+    bubble = page.locator("voice-message")
+    expect(bubble).to_contain_text("Please review the slides.")
+    expect(bubble.get_by_role("button", name="More actions")).to_be_hidden()
+    bubble.get_by_role("button", name="Play").click()
+    expect(bubble.get_by_role("slider")).to_have_attribute("aria-valuenow", re.compile("[12]000"))
+    assert not [url for url in asked if "/v1/messages" in url]
+    page.close()
+
+
+@contextmanager
+def _serving(page: bytes) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200 if self.path == "/" else 404)
@@ -47,18 +107,3 @@ def host(stack: StackInfo, alice: Person, bob: Person) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
         thread.join()
-
-
-def test_a_bubble_plays_and_reads_on_another_origin(chromium: Browser, host: str) -> None:
-    page = chromium.new_page()
-    page.goto(host)
-    bubble = page.locator("voice-message")
-    expect(bubble).to_contain_text("Please review the slides.")
-    bubble.get_by_role("button", name="Play").click()
-    expect(bubble.locator(".word.now")).to_be_visible()
-    expect(bubble).not_to_have_attribute("data-unheard", "")
-    bubble.get_by_role("button", name="More actions").click()
-    with page.expect_download() as download:
-        bubble.get_by_role("button", name="Download sound").click()
-    assert download.value.path().stat().st_size > 1000
-    page.close()
