@@ -7,7 +7,7 @@ deleted by the reaper; a deleted message's prefix is emptied until no worker can
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from storage.errors import StorageUnavailable
@@ -106,8 +106,11 @@ def due_erasures(connection: Connection, *, limit: int = 200) -> list[str]:
 
 
 def erased(connection: Connection, message_id: str) -> None:
-    """The prefix is empty: forgets the erasure once nobody can be writing there any more, looks again until then."""
+    """The prefix is empty: forgets the erasure once nobody can be writing there any more, looks again until then, and
+    soon where somebody has declared that he will."""
     mine = erasures.c.message_id == message_id
     connection.execute(delete(erasures).where(mine, erasures.c.settle_at < NOW))
-    again = func.clock_timestamp() + timedelta(seconds=_ERASE_AGAIN_S)
+    declared = select(intents.c.object_key).where(intents.c.message_id == message_id).exists()
+    pause_s = case((declared, _ERASE_RETRY_S), else_=_ERASE_AGAIN_S)
+    again = func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, pause_s)
     connection.execute(update(erasures).where(mine).values(run_after=again, emptied=True))

@@ -1,5 +1,6 @@
 """A message deleted at each stage of its way: nothing of it is there five seconds later, and nothing comes back."""
 
+import signal
 import time
 from collections.abc import Callable
 from threading import Thread
@@ -11,7 +12,7 @@ from storage.keys import message_prefix
 from tests.api.receiver import receiving
 from tests.faults.checker import Table, check, settle
 from tests.faults.load import Sender, Told, recording
-from tests.faults.moments import Moment, after_claim, after_put, before_commit, mid_ffmpeg
+from tests.faults.moments import Moment, after_claim, after_put, before_commit, drop_all, mid_ffmpeg
 from tests.faults.scale import OUTAGE_S, SEED
 from tests.faults.world import PREFIX, World
 from tests.stack import wait_until
@@ -59,6 +60,26 @@ def test_deleted_while_it_is_worked_on(
         stays_away(world, alice, thread, victim)
     settle(world, told)
     tell(check(world, told, deleted={victim})).assert_whole()
+
+
+@pytest.mark.fault(16)
+def test_deleted_and_then_written_by_a_worker_that_dies_of_it(world: World) -> None:
+    """Its object comes after the first emptying, and nobody is left to take it back."""
+    pid = world.pid("media")
+    late = world.s3.proxy.trap(b"PUT /", pid=pid)
+    with Sender(world.url, world.token("alice"), Told()) as alice:
+        thread = alice.thread()
+        message = alice.send(thread, recording(SEED))
+        wait_until(late.caught.is_set)
+        alice.delete(message)
+        wait_until(lambda: world.sql("SELECT emptied FROM erasures WHERE message_id = :message", message=message)[0][0])
+        answer = world.s3.proxy.trap(b"PUT /", pid=pid, reply=True)
+        late.release()
+        wait_until(lambda: answer.caught.is_set() or remains(world, message) != [])
+        world.signal("media", signal.SIGKILL)
+        drop_all(world)
+        world.mend()
+        stays_away(world, alice, thread, message)
 
 
 @pytest.mark.fault(10)

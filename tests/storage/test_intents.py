@@ -1,8 +1,10 @@
 """No object without a row for long, no row without its object."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from storage import intents, references
 from storage.database import Database
@@ -51,3 +53,15 @@ def test_an_erasure_comes_again_until_it_has_settled(database: Database) -> None
         assert intents.due_erasures(connection) == [message_id]
         intents.erased(connection, message_id)
         assert intents.due_erasures(connection) == []
+
+
+def test_a_prefix_into_which_somebody_is_about_to_write_is_emptied_again_soon(database: Database) -> None:
+    quiet, written = new_id("msg"), new_id("msg")
+    pause = text("SELECT message_id, run_after - clock_timestamp() FROM erasures")
+    with database.transaction() as connection:
+        intents.declare(connection, written, ["a"], ttl_s=900)
+        intents.erase_later(connection, [quiet, written], settle_s=600)
+        for message_id in (quiet, written):
+            intents.erased(connection, message_id)
+        pauses = {row[0]: row[1] for row in connection.execute(pause)}
+    assert pauses[written] < timedelta(seconds=5) < pauses[quiet]
