@@ -39,6 +39,8 @@ class Database:
                 "keepalives_idle": 10,
                 "keepalives_interval": 3,
                 "keepalives_count": 3,
+                # Those don't count while something that was sent is not acknowledged.
+                "tcp_user_timeout": 20_000,
                 "options": "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000"
                 " -c lock_timeout=15000",
             },
