@@ -16,6 +16,7 @@ export class Transcript {
   constructor(load, jump) {
     this.load = load;
     this.jump = jump;
+    this.chosen = h("span", { class: "unseen", role: "status" });
     this.text = h("p", {
       class: "text", dir: "auto", tabindex: "0", role: "group",
       "aria-label": "Transcript. Arrow keys choose a word, Enter plays from it.",
@@ -119,6 +120,7 @@ export class Transcript {
     this.#mark(this.#cursor, "chosen", false);
     this.#mark(index, "chosen", true);
     this.#cursor = index;
+    say(this.chosen, this.#words[index]?.span.textContent ?? "");
   }
 
   #mark(index, mark, on) {

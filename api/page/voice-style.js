@@ -23,7 +23,7 @@ sheet.replaceSync(`
 :host([data-mine]) { --surface: var(--voice-surface-mine, light-dark(#eceefc, #272b45)); --bar: light-dark(#8f96c6, #6f77a6); --now: light-dark(#cdd3ff, #444d85); --line: light-dark(#d9dcf4, #3a3f60); }
 * { box-sizing: border-box; }
 [hidden] { display: none !important; }
-article { padding: 0.625rem 0.875rem 0.6875rem; border: 1px solid var(--line); border-radius: 1rem; background: var(--surface); }
+article { position: relative; padding: 0.625rem 0.875rem 0.6875rem; border: 1px solid var(--line); border-radius: 1rem; background: var(--surface); }
 header { display: flex; align-items: center; gap: 0.5rem; min-height: 1.5rem; }
 .sender { font-weight: 600; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .fresh { display: none; flex: none; width: 0.5rem; height: 0.5rem; border-radius: 50%; background: var(--accent); }
@@ -59,6 +59,7 @@ button:disabled { cursor: default; opacity: 0.45; }
 .word.unsure { text-decoration: underline dotted var(--dim); text-underline-offset: 0.2em; }
 .word.now { background: var(--now); box-shadow: 0 0 0 0.125rem var(--now); }
 .word.chosen { outline: 2px solid var(--accent); outline-offset: 1px; }
+.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .state p { display: flex; align-items: center; gap: 0.5rem; margin: 0.5rem 0 0; color: var(--dim); }
 .state .bad { color: var(--bad); }
 .state .bad span { flex: 1; }

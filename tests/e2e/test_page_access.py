@@ -59,6 +59,7 @@ def test_everything_is_done_by_keyboard(alice: Person, visit: Visiting, spoken: 
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
     expect(bubble.locator(".word.chosen")).to_have_text("Bob,")
+    expect(bubble.get_by_role("status").filter(has_text="Bob,")).to_have_count(1)
     page.keyboard.press("Enter")
     visitor.wait_for_sound(0)
     page.keyboard.press("Escape")
@@ -143,7 +144,12 @@ def test_nothing_is_cut_off(alice: Person, visit: Visiting, spoken: Any, width: 
     assert page.locator("#thread").evaluate("each => each.scrollWidth - each.clientWidth") == 0
     expect(page.get_by_role("button", name="People")).to_be_in_viewport(ratio=1)
     assert page.locator(".scroller").evaluate("each => each.scrollWidth - each.clientWidth") == 0
-    assert page.get_by_text("مرحبا").evaluate("each => getComputedStyle(each).direction") == "rtl"
+    assert (
+        page.get_by_role("list", name="Messages")
+        .get_by_text("مرحبا")
+        .evaluate("each => getComputedStyle(each).direction")
+        == "rtl"
+    )
 
 
 def test_motion_stops_for_those_who_asked_for_less(alice: Person, visit: Visiting, spoken: Any) -> None:
