@@ -75,7 +75,8 @@ def _product(context: Context, folder: Path) -> Iterator[httpx.Client]:
 
 def _start(stops: ExitStack, log: Path, given: dict[str, str], *arguments: str, before: Sequence[str] = ()) -> None:
     process = Process([*before, sys.executable, "-m", "pipeline", *arguments], log=log, env=given, cwd=ROOT)
-    stops.callback(lambda: (process.ask_to_stop(), process.end(patience_s=20)))
+    stops.callback(process.end, patience_s=20)
+    stops.callback(process.ask_to_stop)
 
 
 def _answers(client: httpx.Client) -> bool:

@@ -26,7 +26,8 @@ from transcribe import Clip, Engine, ModelError, Transcript, load_clip
 from transcribe.protocol import nothing
 
 log = logging.getLogger(__name__)
-_HANDS = 4
+# As many messages at the same time; reading may mean decoding an original again.
+_READERS, _WRITERS = 4, 8
 Each = TypeVar("Each")
 Done = TypeVar("Done")
 
@@ -56,7 +57,7 @@ def process(
             failed(job, error)
             return None
 
-    prepared = _side_by_side(prepare, claimed)
+    prepared = _side_by_side(prepare, claimed, _READERS)
     for model, group in _by_model([item for item in prepared if item is not None]).items():
         try:
             engine = context.engine_for(model)
@@ -83,15 +84,15 @@ def _transcribe_group(
         except Exception as error:
             failed(item.job, error)
 
-    _side_by_side(publish_each, list(zip(group, _transcribe(engine, group, between), strict=True)))
+    _side_by_side(publish_each, list(zip(group, _transcribe(engine, group, between), strict=True)), _WRITERS)
 
 
-def _side_by_side(do: Callable[[Each], Done], items: Sequence[Each]) -> list[Done]:
+def _side_by_side(do: Callable[[Each], Done], items: Sequence[Each], most: int) -> list[Done]:
     """Reading and writing is mostly waiting for the object store. What comes alone, as live messages do, is not handed
     over to a thread."""
     if len(items) == 1:
         return [do(items[0])]
-    with ThreadPoolExecutor(_HANDS, "speech-files") as hands:
+    with ThreadPoolExecutor(most, "speech-files") as hands:
         return list(hands.map(do, items))
 
 
