@@ -28,14 +28,18 @@ from storage.errors import LeaseLost
 from storage.ids import new_id
 from storage.jobs import Job
 from storage.messages import Original
-from storage.transcripts import SpeechResult
-from storage.voices import MediaResult
+from storage.transcripts import SpeechResult, SpeechWork
+from storage.voices import MediaResult, MediaWork
 
 _WRONG = """
     SELECT message_id || ' was told of ' || type || ' again' FROM events GROUP BY message_id, type HAVING count(*) > 1
     UNION ALL SELECT message_id || ' has a voice' FROM voices WHERE message_id = ANY(:deleted)
     UNION ALL SELECT message_id || ' has a transcript' FROM transcripts WHERE message_id = ANY(:deleted)
     UNION ALL SELECT object_key || ' is an intent' FROM intents
+    UNION ALL SELECT message_id || ' is not ready any more' FROM voices JOIN jobs USING (message_id)
+        WHERE jobs.state = 'done' AND queue = 'media' AND voices.state <> 'ready'
+    UNION ALL SELECT message_id || ' is not transcribed any more' FROM transcripts JOIN jobs USING (message_id)
+        WHERE jobs.state = 'done' AND queue = 'speech' AND transcripts.state <> 'completed'
 """
 FULL = "N" in os.environ
 ANY = strategies.integers(0, 99)
@@ -151,6 +155,12 @@ class Protocol(RuleBasedStateMachine):
 
     @precondition(lambda self: self._claims)
     @rule(which=ANY)
+    def a_worker_begins(self, which: int) -> None:
+        if job := self._one_of(self._claims, which):
+            self._fenced(job, lambda connection: self._begin(connection, job), "running")
+
+    @precondition(lambda self: self._claims)
+    @rule(which=ANY)
     def a_worker_finishes(self, which: int) -> None:
         if job := self._one_of(self._claims, which):
             self._fenced(job, lambda connection: self._finish(connection, job), "done")
@@ -248,19 +258,23 @@ class Protocol(RuleBasedStateMachine):
     def _finish(self, connection: Connection, job: Job) -> None:
         """As a worker does it: the keys that its result names are intents before."""
         key = f"result-{job.id}"
-        if job.queue == "media":
-            jobs.confirm(connection, job)
-            work = voices.start(connection, job.message_id)
-            assert work is not None
+        work = self._begin(connection, job)
+        if isinstance(work, MediaWork):
             intents.declare(connection, job.message_id, [key], ttl_s=60)
             voices.finish(connection, job, work, MediaResult(1000, None, b"", b"", [], key))
         else:
-            jobs.confirm(connection, job)
-            spoken = transcripts.start(connection, job.transcript_id or "")
-            assert spoken is not None
             intents.declare(connection, job.message_id, [key], ttl_s=60)
             result = SpeechResult("completed", "en", 0.9, None, "hello", "micro", key)
-            transcripts.finish(connection, job, spoken, result)
+            transcripts.finish(connection, job, work, result)
+
+    def _begin(self, connection: Connection, job: Job) -> MediaWork | SpeechWork:
+        jobs.confirm(connection, job)
+        if job.queue == "media":
+            work = voices.start(connection, job.message_id)
+        else:
+            work = transcripts.start(connection, job.transcript_id or "")
+        assert work is not None
+        return work
 
     def _fenced(self, job: Job, step: Callable[[Connection], object], state: str) -> None:
         """Succeeds for whoever holds the job, changes nothing for anybody else."""
@@ -313,7 +327,7 @@ def test_any_order_of_events_keeps_the_promises(database: Database, monkeypatch:
     run_state_machine_as_test(
         lambda: Protocol(database),
         settings=settings(
-            max_examples=1000 if FULL else 120,
+            max_examples=1000 if FULL else 70,
             stateful_step_count=40,
             derandomize=not FULL,
             deadline=None,
