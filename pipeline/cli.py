@@ -37,6 +37,7 @@ app.command("import")(imports.import_archive)
 app.add_typer(operate.jobs, name="jobs")
 app.add_typer(operate.models, name="models")
 app.add_typer(reprocess.app, name="reprocess")
+_STACK_HINT = " (or let --data-dir name the folder of a running `earshot up`)"
 
 
 def main() -> None:
@@ -62,5 +63,6 @@ def _explain(error: ValidationError) -> str:
     for problem in error.errors():
         name = "_".join(str(part) for part in problem["loc"]).upper() or error.title
         variable = name if name.startswith(("EARSHOT_", "AWS_")) else f"EARSHOT_{name}"
-        lines.append(f"  {variable}: {problem['msg']}")
+        hint = _STACK_HINT if variable == "EARSHOT_DATABASE_URL" and problem["type"] == "missing" else ""
+        lines.append(f"  {variable}: {problem['msg']}{hint}")
     return "\n".join(lines)

@@ -6,10 +6,7 @@ from typing import Annotated
 
 import typer
 
-DataDir = Annotated[
-    Path, typer.Option(help="Folder of the embedded stack, used where the environment names nothing else.")
-]
-DEFAULT_DATA_DIR = Path("data")
+from pipeline.commands.stack_settings import DEFAULT_DATA_DIR, DataDir
 
 
 def token(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.commands.errors import UserError
+from pipeline.commands.stack_settings import DEFAULT_DATA_DIR, DataDir, join_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ def import_archive(
     wait: Annotated[bool, typer.Option(help="Until workers have found out which recordings play.")] = True,
     retry_refused: Annotated[bool, typer.Option(help="Try again what an earlier import found unplayable.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The report as one JSON object.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Bring an archive of recordings into the store, in the batch lane. Run it again and it goes on where it was.
 
@@ -39,6 +41,7 @@ def import_archive(
     from pipeline.importing.sources import source_of
     from storage.errors import StorageFull, StorageUnavailable
 
+    join_stack(data_dir)
     defaults = {"sender": sender, "participants": participant, "language": language}
     archive = source_of(source, thread, {name: value for name, value in defaults.items() if value})
     options = Options(ahead, limit, dry_run, wait, retry_refused)

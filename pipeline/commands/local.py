@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.commands.client import DEFAULT_DATA_DIR
+from pipeline.commands.stack_settings import DEFAULT_DATA_DIR
 
 if TYPE_CHECKING:
     from pipeline.embedded import StackInfo

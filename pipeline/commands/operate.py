@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.commands.stack_settings import DEFAULT_DATA_DIR, DataDir, join_stack
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,10 +23,12 @@ models = typer.Typer(help="Whisper models.", no_args_is_help=True)
 def list_jobs(
     state: Annotated[str | None, typer.Option(help="queued, held, running, done, dead or cancelled.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Newest first, one JSON object a line."""
     from storage import jobs as rows
 
+    join_stack(data_dir)
     with _transaction() as connection:
         for job in rows.page(connection, state=state, limit=limit, after=None):
             typer.echo(json.dumps(job, default=str))
@@ -34,6 +38,7 @@ def list_jobs(
 def retry_jobs(
     ids: Annotated[list[str] | None, typer.Argument(help="Ids of dead jobs.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every dead job.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Give dead jobs a fresh start."""
     from pipeline import revival
@@ -42,6 +47,7 @@ def retry_jobs(
 
     if bool(ids) == everything:
         raise typer.BadParameter("name ids, or say --all")
+    join_stack(data_dir)
     ringer = Ringer(PipelineSettings().broker_url)
     with _transaction() as connection:
         revived = revival.revive(connection, ids)
@@ -84,11 +90,13 @@ def check_model(
 def sweep(
     force: Annotated[bool, typer.Option(help="Delete even when it is over 1 % of the objects.")] = False,
     dry_run: Annotated[bool, typer.Option(help="Only tell what would be deleted.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Delete objects that nothing refers to and that are older than 7 days."""
     from pipeline import sweeping
     from pipeline.context import assemble
 
+    join_stack(data_dir)
     context = assemble()
     report = sweeping.sweep(context, force=force, dry_run=dry_run)
     context.close()
@@ -96,10 +104,11 @@ def sweep(
     sys.exit(0 if report.carried_out or dry_run else 3)
 
 
-def doctor() -> None:
+def doctor(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Tell whether everything that Earshot needs is there and safe."""
     from pipeline import examination
 
+    join_stack(data_dir)
     findings = examination.examine()
     for finding in findings:
         typer.echo(f"{finding.level:<7} {finding.subject}: {finding.detail}")

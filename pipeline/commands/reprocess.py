@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.commands.client import DEFAULT_DATA_DIR, DataDir
+from pipeline.commands.stack_settings import DEFAULT_DATA_DIR, DataDir
 
 if TYPE_CHECKING:
     from pipeline.commands.http_client import Client

@@ -1,4 +1,4 @@
-"""The long-running parts, each configured by the environment alone."""
+"""The long-running parts, each configured by the environment."""
 
 import socket
 import sys
@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+
+from pipeline.commands.stack_settings import DEFAULT_DATA_DIR, DataDir, join_stack
 
 
 class LaneChoice(StrEnum):
@@ -51,6 +53,7 @@ def api(
 def worker(
     queues: Annotated[str, typer.Option(help="media, speech or both, with a comma between.")] = "media,speech",
     lane: Annotated[LaneChoice, typer.Option(help="Which jobs to take.")] = LaneChoice.both,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Work on jobs until told to stop."""
     from pipeline import worker as worker_process
@@ -60,6 +63,7 @@ def worker(
     chosen = [queue for queue in QUEUES if queue in named]
     if named - set(QUEUES) or not chosen:
         raise typer.BadParameter(f"the queues are {' and '.join(QUEUES)}", param_hint="--queues")
+    join_stack(data_dir)
     lanes = {LaneChoice.live: Lane.LIVE, LaneChoice.batch: Lane.BATCH, LaneChoice.both: None}
     sys.exit(worker_process.run(chosen, lanes[lane]))
 

@@ -1,10 +1,12 @@
 """`earshot` as an operator types it, on the test's own servers."""
 
 import json
+import os
 from pathlib import Path
 
 import jwt
 import pytest
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from pipeline import failures
@@ -63,6 +65,23 @@ def test_without_a_secret_token_says_where_one_comes_from(
     result = earshot.invoke(app, ["token", "--user", "alice", "--data-dir", str(tmp_path)])
     assert isinstance(result.exception, UserError)
     assert "--data-dir" in str(result.exception)
+
+
+def test_an_operator_is_led_to_the_stack_that_runs_from_a_folder(
+    earshot: CliRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    there, nowhere = tmp_path / "there", tmp_path / "nowhere"
+    there.mkdir()
+    settings = {"EARSHOT_DATABASE_URL": os.environ["EARSHOT_DATABASE_URL"]}
+    (there / "stack.json").write_text(json.dumps({"settings": settings}))
+    monkeypatch.delenv("EARSHOT_DATABASE_URL")
+    assert isinstance(earshot.invoke(app, ["jobs", "list", "--data-dir", str(nowhere)]).exception, ValidationError)
+    assert earshot.invoke(app, ["jobs", "list", "--data-dir", str(there)]).exit_code == 0
+
+
+def test_what_the_environment_names_is_used_before_any_folder(earshot: CliRunner, tmp_path: Path) -> None:
+    (tmp_path / "stack.json").write_text(json.dumps({"settings": {"EARSHOT_DATABASE_URL": "postgresql://elsewhere"}}))
+    assert earshot.invoke(app, ["jobs", "list", "--data-dir", str(tmp_path)]).exit_code == 0
 
 
 def test_a_dead_job_is_listed_and_revived(earshot: CliRunner, context: Context, upload: Upload) -> None:
