@@ -47,7 +47,7 @@ def main() -> None:
         stream=sys.stderr,
     )
     # What these libraries tell at every step is not for the person at the terminal.
-    for talkative in ("httpx", "alembic.runtime.plugins"):
+    for talkative in ("httpx", "alembic.runtime"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
     try:
         app()
