@@ -31,6 +31,7 @@ def test_everything_is_done_by_keyboard(alice: Person, visit: Visiting, spoken: 
     thread, (message, *_) = spoken
     visitor = visit(alice)
     page = visitor.page
+    expect(page.get_by_text(thread.title, exact=True)).to_be_visible()
     _tab_to(page, thread.title)
     page.keyboard.press("Enter")
     bubble = visitor.bubble(message)
