@@ -32,4 +32,6 @@ def test_stopped_and_started(own_world: World, tell: Callable[[Table], Table]) -
     told = load.finish()
     settle(own_world, told)
     assert own_world.sql("SELECT count(*) FROM jobs WHERE state = 'dead'")[0][0] == 0
+    # Who stops in an orderly way finishes its jobs or hands them back; no lease has to run out.
+    assert own_world.sql("SELECT count(*) FROM jobs WHERE alone")[0][0] == 0
     tell(check(own_world, told)).assert_whole()
