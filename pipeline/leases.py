@@ -57,6 +57,7 @@ class LeaseKeeper:
         except (StorageUnavailable, StorageFull) as error:
             log.warning("leases not prolonged: %s", error)
             return
-        for job in held:
-            if job.id not in kept:
-                log.warning("lease of %s is lost", job.id)
+        gone = [job.id for job in held if job.id not in kept]
+        if gone:
+            # Jobs of a claim end one by one; whether one was lost is noticed at the fence.
+            log.info("done or lost, not prolonged: %s", ", ".join(gone))
