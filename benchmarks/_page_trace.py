@@ -26,14 +26,14 @@ _RENDERING = {"UpdateLayoutTree", "Layout", "PrePaint", "Paint", "Layerize", "Co
 
 
 def summary(trace: bytes) -> dict[str, float]:
-    """Milliseconds of the busiest main thread: scripting, rendering, its longest task by the clock and by CPU time."""
+    """Of the busiest main thread: scripting, rendering and its longest task, by the clock and by CPU time."""
     events = [event for event in json.loads(trace)["traceEvents"] if event.get("ph") == "X"]
     thread = _busiest(events)
     mine = [event for event in events if (event["pid"], event["tid"]) == thread]
     tasks = [event for event in mine if event["name"].endswith("RunTask")]
     return {
-        "scripting_ms": round(_covered(mine, _SCRIPTING) / 1000, 1),
-        "rendering_ms": round(_covered(mine, _RENDERING) / 1000, 1),
+        **_covered("scripting", mine, _SCRIPTING),
+        **_covered("rendering", mine, _RENDERING),
         "longest_task_ms": round(max(task["dur"] for task in tasks) / 1000, 1),
         "longest_task_cpu_ms": round(max(task.get("tdur", 0) for task in tasks) / 1000, 1),
     }
@@ -48,10 +48,12 @@ def _busiest(events: Iterable[dict[str, Any]]) -> tuple[int, int]:
     return max(scripted, key=lambda thread: scripted[thread])
 
 
-def _covered(events: Iterable[dict[str, Any]], names: set[str]) -> int:
-    """Microseconds; what lies within another counts once."""
-    total, reached = 0, 0
-    for begin, end in sorted((each["ts"], each["ts"] + each.get("dur", 0)) for each in events if each["name"] in names):
-        total += max(0, end - max(begin, reached))
-        reached = max(reached, end)
-    return total
+def _covered(name: str, events: Iterable[dict[str, Any]], kinds: set[str]) -> dict[str, float]:
+    """What lies within another counts once."""
+    wall, cpu, reached = 0, 0, 0
+    for event in sorted(
+        (each for each in events if each["name"] in kinds), key=lambda each: (each["ts"], -each["dur"])
+    ):
+        if event["ts"] >= reached:
+            wall, cpu, reached = wall + event["dur"], cpu + event.get("tdur", 0), event["ts"] + event["dur"]
+    return {f"{name}_ms": round(wall / 1000, 1), f"{name}_cpu_ms": round(cpu / 1000, 1)}
