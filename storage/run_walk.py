@@ -67,11 +67,11 @@ def queue(connection: Connection, run: Run, room: int) -> Step:
     columns = (keys.c.id, voices.c.message_id, voices.c.transcript_id, _matching(walk).label("matches"))
     rows = connection.execute(select(*columns).select_from(_joined(keys)).order_by(keys.c.id)).all()
     passed, chosen = _take(rows, wanted)
-    _add(connection, run, chosen)
-    is_all = run.at_most is not None and run.queued + len(chosen) >= run.at_most
+    queued = _add(connection, run, chosen)
+    is_all = run.at_most is not None and run.queued + queued >= run.at_most
     at_end = is_all or len(passed) == len(rows) < length
-    _move(connection, run, passed[-1].id if passed else run.cursor, len(chosen), at_end)
-    return Step(len(chosen), not at_end and len(chosen) < wanted)
+    _move(connection, run, passed[-1].id if passed else run.cursor, queued, at_end)
+    return Step(queued, not at_end and queued < room)
 
 
 def restored(stored: Mapping[str, Any]) -> Filter:
@@ -106,9 +106,9 @@ def _take(rows: Sequence[Any], wanted: int) -> tuple[Sequence[Any], list[Any]]:
     return rows, chosen
 
 
-def _add(connection: Connection, run: Run, chosen: Sequence[Any]) -> None:
+def _add(connection: Connection, run: Run, chosen: Sequence[Any]) -> int:
     if not chosen:
-        return
+        return 0
     values = {
         "run_id": run.id,
         "messages": [row.message_id for row in chosen],
@@ -118,6 +118,7 @@ def _add(connection: Connection, run: Run, chosen: Sequence[Any]) -> None:
     spacing_s = 1 / run.rate_limit if run.rate_limit else 0.0
     delays = {message_id: number * spacing_s for number, message_id in enumerate(fresh)}
     run_jobs.add(connection, QUEUE_OF[run.kind], run.id, delays)
+    return len(fresh)
 
 
 def _move(connection: Connection, run: Run, cursor: str | None, queued: int, at_end: bool) -> None:
