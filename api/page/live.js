@@ -104,11 +104,26 @@ export class Live extends EventTarget {
     this.#round += 1;
     this.#dispatch("threads", await this.#client.get("/v1/threads?limit=100"));
     if (!thread || thread !== this.#thread) return;
-    const page = await this.#client.get(`/v1/threads/${thread}/messages?limit=${RECENT}`);
+    const known = new Set(this.#known.keys());
+    const page = await this.#page(thread);
+    await this.#fillGap(thread, page, known);
     if (thread !== this.#thread) return;
-    for (const message of page.items) this.#compare(message);
     const seen = new Set(page.items.map(({ id }) => id));
     await this.#askFor([...this.#missing(page, seen), ...this.#unsettled(seen)]);
+  }
+
+  async #page(thread, cursor) {
+    const from = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
+    const page = await this.#client.get(`/v1/threads/${thread}/messages?limit=${RECENT}${from}`);
+    if (thread === this.#thread) page.items.forEach((message) => this.#compare(message));
+    return page;
+  }
+
+  /** More may have been said meanwhile than one page holds: back to what is known. */
+  async #fillGap(thread, page, known) {
+    while (known.size && page.next_cursor && thread === this.#thread && !page.items.some(({ id }) => known.has(id))) {
+      page = await this.#page(thread, page.next_cursor);
+    }
   }
 
   /** What should be among the newest and is not has probably been deleted; what was sent meanwhile is too new for the answer. */

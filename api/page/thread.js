@@ -74,7 +74,7 @@ export class Thread {
 
   /** One that came while the thread was open. */
   arrive(message) {
-    const isNew = !this.#rows.has(message.id);
+    const isNew = !this.#rows.has(message.id) && !this.#loading;
     this.upsert(message);
     if (!isNew || message.sender_id === this.#client.user) return;
     this.#signals.ended(this.id, message.sender_id);

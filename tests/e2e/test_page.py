@@ -141,3 +141,21 @@ def test_a_lost_line_is_told_and_what_was_missed_comes(alice: Person, bob: Perso
     expect(page.get_by_role("list", name="Messages")).to_contain_text("Did you hear me?")
     expect(page.locator(".offline")).to_be_empty()
     visitor.forgive("ERR_INTERNET_DISCONNECTED")
+
+
+def test_nothing_is_missing_after_a_long_absence_without_a_stream(alice: Person, bob: Person, visit: Visiting) -> None:
+    thread = alice.start_thread("bob")
+    bob.write(thread, "Before")
+    visitor = visit(alice)
+    visitor.context.route("**/v1/events", lambda route: route.abort())
+    visitor.page.reload()
+    page = visitor.open(thread)
+    texts = page.locator("ol.messages .bubble p")
+    expect(texts).to_have_text(["Before"])
+    visitor.context.set_offline(True)
+    for number in range(70):
+        bob.write(thread, f"Text {number}")
+    visitor.context.set_offline(False)
+    expect(texts).to_have_count(71)
+    assert texts.all_text_contents() == ["Before", *(f"Text {number}" for number in range(70))]
+    visitor.forgive("Failed to load resource", "ERR_INTERNET_DISCONNECTED", "ERR_FAILED")
