@@ -28,7 +28,7 @@ export class Thread {
     this.#live = live;
     this.#signals = signals;
     this.id = thread.id;
-    this.heading = h("h2", { dir: "auto", tabindex: "-1" });
+    this.heading = h("h1", { dir: "auto", tabindex: "-1" });
     this.members = h("p", { class: "members" });
     this.list = h("ol", { class: "messages", "aria-label": "Messages" });
     this.top = h("p", { class: "hint top" });

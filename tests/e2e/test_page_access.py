@@ -132,6 +132,28 @@ def test_axe_finds_nothing(alice: Person, visit: Visiting, spoken: Any, scheme: 
     visitor.forgive("Failed to load resource")
 
 
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1200, "light")])
+def test_axe_finds_nothing_around_a_thread(
+    alice: Person, visit: Visiting, spoken: Any, width: int, scheme: str
+) -> None:
+    thread, _ = spoken
+    visitor = visit(alice, viewport={"width": width, "height": 700}, color_scheme=scheme)
+    page = visitor.page
+    expect(page.get_by_text(thread.title, exact=True)).to_be_visible()
+    _assert_accessible(page)
+    page.get_by_label("Search messages").fill("questions contract")
+    expect(page.locator("mark").first).to_be_visible()
+    _assert_accessible(page)
+    page.get_by_label("Search messages").press("Escape")
+    page = visitor.open(thread)
+    expect(page.locator("voice-message").last).to_be_in_viewport()
+    _assert_accessible(page)
+    page.evaluate("sessionStorage.clear()")
+    page.goto(visitor.url)
+    expect(page.get_by_label("Token")).to_be_visible()
+    _assert_accessible(page)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(320, 640), (768, 1024), (1440, 900)])
 def test_nothing_is_cut_off(alice: Person, visit: Visiting, spoken: Any, width: int, height: int, scheme: str) -> None:
