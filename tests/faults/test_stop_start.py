@@ -16,11 +16,11 @@ TIMES = 20 if FULL else 2
 
 @pytest.fixture
 def own_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with World(tmp_path_factory.mktemp("restarted")) as world:
+    with World(tmp_path_factory.mktemp("restarted"), EARSHOT_LEASE_S="30") as world:
         yield world
 
 
-@pytest.mark.fault(25)
+@pytest.mark.fault(30)
 @pytest.mark.timeout(1200)
 def test_stopped_and_started(own_world: World, tell: Callable[[Table], Table]) -> None:
     chance = random.Random(SEED)
