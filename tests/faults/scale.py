@@ -6,6 +6,8 @@ FULL = "N" in os.environ
 MESSAGES = int(os.environ.get("N", "6"))
 SEED = int(os.environ.get("SEED", "1"))
 OUTAGE_S = 30.0 if FULL else 4.0
+# Of a fault that is no outage.
+SPELL_S = 10.0 if FULL else 4.0
 
 
 def share(parts: int) -> int:

@@ -12,7 +12,7 @@ from kombu import Connection
 from storage.jobs import QUEUES
 from tests.faults.checker import Table, check, settle
 from tests.faults.load import Load
-from tests.faults.scale import OUTAGE_S, SEED, share
+from tests.faults.scale import OUTAGE_S, SEED, SPELL_S, share
 from tests.faults.world import World
 
 Fault = Callable[[World], None]
@@ -32,7 +32,7 @@ def flush(world: World) -> None:
         else:
             with redis.Redis.from_url(world.broker_url) as broker:
                 broker.flushall()
-        time.sleep(OUTAGE_S / 15)
+        time.sleep(SPELL_S / 15)
 
 
 def restart(world: World) -> None:
@@ -74,7 +74,7 @@ def test_rabbitmq(on_rabbitmq: World, fault: Fault, tell: Callable[[Table], Tabl
 
 
 def _table(world: World, fault: Fault) -> Table:
-    load = Load(world, share(5), over_s=OUTAGE_S, seed=SEED)
+    load = Load(world, share(5), over_s=OUTAGE_S if fault in (away, hangs) else SPELL_S, seed=SEED)
     fault(world)
     world.mend()
     told = load.finish()

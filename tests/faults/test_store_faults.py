@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.checker import Table, check, dangling, settle
 from tests.faults.load import Load
-from tests.faults.scale import OUTAGE_S, SEED, share
+from tests.faults.scale import OUTAGE_S, SEED, SPELL_S, share
 from tests.faults.test_database_outage import is_clear
 from tests.faults.world import World
 
@@ -38,10 +38,11 @@ def breaks_off(world: World) -> None:
 def test_messages_survive_whatever_the_object_store_does(
     world: World, fault: Callable[[World], None], tell: Callable[[Table], Table]
 ) -> None:
-    load = Load(world, share(5), over_s=OUTAGE_S, seed=SEED + 20)
+    spell_s = OUTAGE_S if fault in (away, hangs) else SPELL_S
+    load = Load(world, share(5), over_s=spell_s, seed=SEED + 20)
     time.sleep(0.5)
     fault(world)
-    until = time.monotonic() + OUTAGE_S
+    until = time.monotonic() + spell_s
     while time.monotonic() < until:
         assert dangling(world) == set()
         time.sleep(0.2)
