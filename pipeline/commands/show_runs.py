@@ -62,6 +62,8 @@ def runs_table(runs: Iterable[dict[str, Any]]) -> Table:
 def report_table(run: dict[str, Any]) -> Table:
     """How many messages came to what, with the reasons."""
     table = Table(title=f"{run['id']}: {_what(run)}, {run['state']}", title_justify="left")
+    if run["problem"]:
+        table.caption = f"some of it waits: {run['problem']}"
     table.add_column("messages", justify="right")
     table.add_column("outcome")
     table.add_column("reason")

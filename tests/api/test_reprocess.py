@@ -279,6 +279,7 @@ def test_the_command_line_begins_steers_and_reports(
     worker.engine = Says("")
     run_id = earshot("transcribe", "--thread", thread, "--no-wait").output.split()[-1]
     go_on()
+    assert "completed" in earshot("report", run_id).output
     watched = earshot("watch", run_id)
     assert watched.exit_code == 0, watched.output
     assert "blank_over_text" in watched.output
