@@ -15,9 +15,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from pipeline.embedded.ports import free_port
+from tests.stack import missing
 
 _PATIENCE_S = 60
 _PREFERENCES = {
@@ -73,10 +72,10 @@ class Firefox:
 
 @contextmanager
 def running_firefox(folder: Path) -> Iterator[Firefox]:
-    """Skips where there is none, and where it can't decode AAC or Opus."""
+    """Skips where there is none; in CI that is a failure."""
     found = shutil.which("firefox-esr") or shutil.which("firefox")
     if found is None:
-        pytest.skip("Firefox is not installed: apt-get install firefox-esr libavcodec59")
+        missing("Firefox is not installed: apt-get install firefox-esr libavcodec59")
     preferences = (f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in _PREFERENCES.items())
     (folder / "user.js").write_text("\n".join(preferences))
     port = free_port()

@@ -9,6 +9,7 @@ from pipeline.embedded import StackInfo
 from tests.e2e.browser import LISTEN_IN
 from tests.e2e.firefox import Firefox, running_firefox
 from tests.e2e.people import Person
+from tests.stack import missing
 
 _BUBBLE = 'document.querySelector("voice-message")'
 _PLAY = f'{_BUBBLE}?.shadowRoot.querySelector(".play")'
@@ -18,7 +19,7 @@ _PLAY = f'{_BUBBLE}?.shadowRoot.querySelector(".play")'
 def firefox(tmp_path: Path) -> Iterator[Firefox]:
     with running_firefox(tmp_path) as browser:
         if not browser.evaluate("""new Audio().canPlayType('audio/mp4; codecs="mp4a.40.2"')"""):
-            pytest.skip("this Firefox can't decode AAC: apt-get install libavcodec59")
+            missing("this Firefox can't decode AAC: apt-get install libavcodec59")
         yield browser
 
 
