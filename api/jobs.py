@@ -12,7 +12,7 @@ from api.errors import Problem, not_found
 from api.services import Here
 from pipeline.render import Moment
 from pipeline.revival import revive
-from storage import jobs
+from storage import job_records
 from storage.ids import is_id
 
 router = APIRouter(prefix="/v1/jobs", tags=["operators"])
@@ -49,7 +49,7 @@ def list_jobs(
     """Newest first."""
     after = paging.decode_id(cursor, "job")
     with here.database.transaction() as connection:
-        rows = jobs.page(connection, state=state, limit=limit + 1, after=after)
+        rows = job_records.page(connection, state=state, limit=limit + 1, after=after)
     found, last = paging.cut(rows, limit)
     views = [_view(row) for row in found]
     return json_answer(paging.Page[JobView](items=views, next_cursor=last and paging.encode(last["id"])))
@@ -59,12 +59,12 @@ def list_jobs(
 def retry(job_id: str, here: Here, _: Admin) -> Response:
     """Gives a job that was given up a fresh start."""
     with here.database.transaction() as connection:
-        if not is_id("job", job_id) or jobs.get(connection, job_id) is None:
+        if not is_id("job", job_id) or job_records.get(connection, job_id) is None:
             raise not_found("job")
         revived = revive(connection, [job_id])
         if not revived:
             raise Problem("job_not_dead", "this job was not given up")
-        row = jobs.get(connection, job_id)
+        row = job_records.get(connection, job_id)
     here.ring(revived[0].queue)
     return json_answer(_view(row or {}))
 

@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from pipeline import reprocess_view
 from pipeline.reprocess_view import RunView
-from storage import jobs, runs
+from storage import job_records, runs
 from storage.database import Database
 from storage.errors import StorageFull, StorageUnavailable
 
@@ -51,7 +51,7 @@ class Queues:
         reached = GaugeMetricFamily("earshot_database_up", "Whether the database answered this scrape")
         try:
             with self._database.transaction() as connection:
-                counts, waits = jobs.counts(connection), jobs.oldest_waits(connection)
+                counts, waits = job_records.counts(connection), job_records.oldest_waits(connection)
                 progress = [reprocess_view.read(connection, run_id) for run_id in runs.moving(connection)]
         except (StorageUnavailable, StorageFull) as error:
             log.warning("no queue metrics: %s", error)

@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from sqlalchemy import Connection
+
 from pipeline import failures, letting_go, reprocess_walker, tending
 from pipeline.context import Context, assemble
 from pipeline.courier import make_courier
-from storage import events, idempotency, intents, jobs, references, usage, webhooks
+from storage import events, idempotency, intents, job_records, jobs, references, usage, webhooks
 from storage.errors import StorageFull, StorageUnavailable
 from storage.keys import message_prefix
 
@@ -142,13 +144,14 @@ class Reaper:
                 idempotency.forget_old(connection)
                 usage.forget_old(connection)
                 webhooks.trim(connection)
-            while self._trim_events():
-                pass
+            for trim in (events.trim, job_records.forget_old):
+                while self._trimmed(trim):
+                    pass
             self._forget_at = time.monotonic() + _HOURLY_S
 
-    def _trim_events(self) -> int:
+    def _trimmed(self, trim: Callable[[Connection], int]) -> int:
         with self._context.database.transaction() as connection:
-            return events.trim(connection)
+            return trim(connection)
 
 
 def _while_there_is_more(do_some: Callable[[], bool]) -> None:

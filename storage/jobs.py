@@ -263,43 +263,6 @@ def revive(connection: Connection, ids: Sequence[str] | None) -> list[DeadJob]:
     return [DeadJob(*row) for row in rows]
 
 
-def page(connection: Connection, *, state: str | None, limit: int, after: str | None) -> list[dict[str, Any]]:
-    """Jobs newest first, as plain mappings for the operator."""
-    query = select(jobs).order_by(jobs.c.id.desc()).limit(limit)
-    if state is not None:
-        query = query.where(jobs.c.state == state)
-    if after is not None:
-        query = query.where(jobs.c.id < after)
-    return [dict(row._mapping) for row in connection.execute(query)]
-
-
-def get(connection: Connection, job_id: str) -> dict[str, Any] | None:
-    """One job as a plain mapping for the operator."""
-    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).first()
-    return None if row is None else dict(row._mapping)
-
-
-def oldest_waits(connection: Connection) -> list[tuple[str, int, float]]:
-    """(queue, lane, seconds) for which the oldest job that could be claimed has waited."""
-    waited = func.extract("epoch", func.clock_timestamp() - func.min(jobs.c.run_after))
-    rows = connection.execute(
-        select(jobs.c.queue, jobs.c.lane, waited)
-        .where(jobs.c.state == "queued", jobs.c.run_after <= func.now())
-        .group_by(jobs.c.queue, jobs.c.lane)
-    )
-    return [(row[0], row[1], float(row[2])) for row in rows]
-
-
-def counts(connection: Connection) -> list[tuple[str, str, int, int]]:
-    """(queue, state, lane, number) of every job that is not finished."""
-    rows = connection.execute(
-        select(jobs.c.queue, jobs.c.state, jobs.c.lane, func.count())
-        .where(jobs.c.state != "done")
-        .group_by(jobs.c.queue, jobs.c.state, jobs.c.lane)
-    )
-    return [(row[0], row[1], row[2], row[3]) for row in rows]
-
-
 _DEAD_JOB = (jobs.c.id, jobs.c.queue, jobs.c.message_id, jobs.c.transcript_id, jobs.c.run_id, jobs.c.quiet)
 _JOB_COLUMNS = (
     jobs.c.id,

@@ -26,11 +26,11 @@ def list_jobs(
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Newest first, one JSON object a line."""
-    from storage import jobs as rows
+    from storage import job_records
 
     join_stack(data_dir)
     with _transaction() as connection:
-        for job in rows.page(connection, state=state, limit=limit, after=None):
+        for job in job_records.page(connection, state=state, limit=limit, after=None):
             typer.echo(json.dumps(job, default=str))
 
 

@@ -1,11 +1,12 @@
 """The protocol of claiming, keeping, finishing and losing a job, on real Postgres."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
-from storage import arrivals, intents, jobs, messages, threads, transcripts, voices
+from storage import arrivals, intents, job_records, jobs, messages, tables, threads, transcripts, voices
 from storage.database import Database
 from storage.errors import LeaseLost
 from storage.ids import new_id
@@ -224,3 +225,17 @@ def test_a_blank_transcript_never_takes_the_place_of_one_with_words(
         active = messages.get(connection, message_id, "bob").voice.transcript  # type: ignore[union-attr]
     assert active is not None
     assert (active.version, active.text) == (1, "hello")
+
+
+def test_jobs_that_are_over_are_forgotten_after_a_while(database: Database, upload: Callable[..., str]) -> None:
+    message = upload()
+    with database.transaction() as connection:
+        ids = {state: jobs.add(connection, "media", message) for state in ("done", "cancelled", "dead", "queued")}
+        for state, job_id in ids.items():
+            connection.execute(update(tables.jobs).where(tables.jobs.c.id == job_id).values(state=state))
+    with database.transaction() as connection:
+        job_records.forget_old(connection)
+        assert all(job_records.get(connection, job_id) for job_id in ids.values())
+        assert job_records.forget_old(connection, kept=timedelta(seconds=-1)) >= 2
+        left = {state for state, job_id in ids.items() if job_records.get(connection, job_id)}
+    assert left == {"dead", "queued"}
