@@ -19,7 +19,7 @@ from transcribe.protocol import Outcome, nothing
 from transcribe.reader import Reader
 from transcribe.rows import Context, Row, RowResult, group_rows
 
-TURN_S = 0.2
+TURN_S = 0.1
 # Longer than any live message takes; without an end, two callers that wait for a thread could block each other.
 LONGEST_WAIT_S = 3.0
 
