@@ -3,14 +3,19 @@
 import os
 import shutil
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 from pipeline.embedded.broker import LOOPBACK
 from pipeline.embedded.failures import PartFailed
 from pipeline.embedded.process import Process
+
+_UNFINISHED = ".rclone_temp_put_"
 
 
 def start(
@@ -24,6 +29,7 @@ def start(
 ) -> Process:
     """Buckets are folders in `folder`. Without a write cache a PUT is in its file when it is answered."""
     folder.mkdir(mode=0o700, exist_ok=True)
+    Thread(target=_clear_unfinished, args=(folder, time.time()), name="unfinished-puts", daemon=True).start()
     argv = [binary(), "serve", "s3", "--config", ""]
     argv += [part for address in addresses for part in ("--addr", f"{address}:{port}")]
     argv += ["--vfs-cache-mode", "off", "--file-perms", "0600", "--dir-perms", "0700", "--umask", "077"]
@@ -31,6 +37,18 @@ def start(
     # The keys go by the environment, which only this user can read.
     keys = {"RCLONE_AUTH_KEY": f'"{access_key},{secret_key}"'}
     return Process([*argv, os.fspath(folder)], log=log, env={**env, **keys})
+
+
+def _clear_unfinished(folder: Path, before: float) -> None:
+    """What a server that was killed had of a PUT: hidden from its clients, so that nobody else would ever delete it.
+
+    Beside the work, since it looks into every folder.
+    """
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names if name.startswith(_UNFINISHED)):
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
 
 
 def binary() -> str:

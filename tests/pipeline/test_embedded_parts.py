@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
 
@@ -20,14 +21,20 @@ from pipeline.embedded.parts import Part
 from pipeline.embedded.ports import free_port, is_free
 from pipeline.embedded.process import Process
 from pipeline.embedded.supervisor import Supervisor
-from tests.stack import wait_until
+from storage.objects import ObjectStore
+from tests.stack import S3, storage_settings, wait_until
 
 KEYS = Credentials("db-password", "broker/password", "access", "secret", "jwt-secret", "playback-secret")
+MEBIBYTE = 1024 * 1024
 PORTS = Ports(postgres=1001, broker=1002, s3=1003, api=8300)
 
 
 def shell(script: str, log: Path) -> Process:
     return Process(["/bin/sh", "-c", script], log=log, env={"PATH": os.environ["PATH"]})
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def stop_when(stopping: Event, condition: Callable[[], bool]) -> None:
@@ -230,6 +237,28 @@ class TestServers:
             file.write(b"*3\r\n$3\r\nSET\r\n$1\r\na")
         process = broker.start(data.redis, port, "secret", log, env)
         wait_until(lambda: broker.ready(port, "secret"), process)
+        process.ask_to_stop()
+        process.end(5)
+
+    def test_s3_leaves_nothing_of_a_put_in_which_it_was_killed(self, data: DataDir) -> None:
+        """Its clients can't see that, so that a deleted voice would stay on the disk for ever."""
+        port, log, env = free_port(), data.log("s3"), for_servers(data)
+        (data.objects / "earshot").mkdir(parents=True)
+        process = s3.start(data.objects, port, "access", "secret", log, env)
+        wait_until(lambda: s3.ready(port), process)
+        store = ObjectStore(storage_settings(S3(s3.url(port), "access", "secret"), "earshot"))
+        url, headers = store.presign_put("a/b", ttl=timedelta(hours=1), size=4 * MEBIBYTE, content_type="audio/ogg")
+        with socket.create_connection((broker.LOOPBACK, port)) as client:
+            lines = [f"PUT {url.partition(str(port))[2]} HTTP/1.1", f"Host: {broker.LOOPBACK}:{port}"]
+            lines += [f"{name}: {value}" for name, value in {**headers, "Content-Length": 4 * MEBIBYTE}.items()]
+            client.sendall("\r\n".join([*lines, "", ""]).encode() + bytes(2 * MEBIBYTE))
+            wait_until(lambda: files(data.objects) != [])
+            process.ask_to_stop(signal.SIGKILL)
+            process.end(5)
+        assert files(data.objects) != []
+        process = s3.start(data.objects, port, "access", "secret", log, env)
+        wait_until(lambda: s3.ready(port), process)
+        wait_until(lambda: files(data.objects) == [])
         process.ask_to_stop()
         process.end(5)
 
