@@ -16,7 +16,7 @@ from ingest.errors import Refused
 from ingest.quota import Quota
 from ingest.turns import NoUpload, raise_refusal
 from ingest.voice import Intake, Upload, sniffed
-from storage import intents, messages, uploads
+from storage import messages, uploads
 from storage.database import Database
 from storage.errors import ObjectMissing, StorageUnavailable
 from storage.ids import new_id
@@ -139,15 +139,8 @@ class Direct:
                 voice, message_id, original, lambda connection, made: uploads.finish(connection, upload.id, made)
             )
         except Exception:
-            self._abandon(key)
+            self._intake.give_up(message_id, key)
             raise
-
-    def _abandon(self, key: str) -> None:
-        try:
-            with self._database.transaction() as connection:
-                intents.expire(connection, [key])
-        except StorageUnavailable:
-            log.warning("a copy that is not used stays until its intent runs out")
 
     def _clear(self, upload: StoredUpload) -> None:
         """At once, as a courtesy; the reaper does it again when nobody can write there any more."""

@@ -19,7 +19,7 @@ from ingest.quota import Quota
 from ingest.spool import Spool
 from storage import arrivals, idempotency, intents, messages, threads
 from storage.database import Database
-from storage.errors import StorageFull, StorageUnavailable
+from storage.errors import ObjectSwept, StorageFull, StorageUnavailable
 from storage.ids import new_id
 from storage.keys import object_key
 from storage.objects import ObjectStore
@@ -112,6 +112,22 @@ class Intake:
         return key
 
     def commit(self, upload: Upload, message_id: str, original: messages.Original, settle: Settle) -> messages.Message:
+        try:
+            return self._commit(upload, message_id, original, settle)
+        except ObjectSwept:
+            # It may have been put after the sweep.
+            self.give_up(message_id, original.object_key)
+            raise
+
+    def give_up(self, message_id: str, key: str) -> None:
+        """For an original that came to nothing; the sweep looks whether it did."""
+        try:
+            with self._database.transaction() as connection:
+                intents.withdraw(connection, message_id, [key])
+        except (StorageUnavailable, StorageFull):
+            log.warning("an original that is not used stays until its intent runs out")
+
+    def _commit(self, upload: Upload, message_id: str, original: messages.Original, settle: Settle) -> messages.Message:
         with self._database.transaction() as connection:
             arrivals.add_voice(
                 connection,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.context import Context
 from storage import intents, jobs
-from storage.errors import LeaseLost, StorageFull, StorageUnavailable
+from storage.errors import LeaseLost, ObjectSwept, StorageFull, StorageUnavailable
 from storage.jobs import Job
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,8 @@ class Artifact:
 def publish(context: Context, job: Job, artifacts: Sequence[Artifact], commit: Callable[[], None]) -> None:
     """Declares the keys, puts the objects, then runs `commit`, which must write the rows that refer to them.
 
-    Raises LeaseLost: nothing is put when it was lost before, and what was put is given up for the sweep.
+    Raises LeaseLost: nothing is put when it was lost before, and what was put is given up for the sweep. Raises
+    ObjectSwept when this took so long that the sweep has been there.
     """
     keys = [artifact.key for artifact in artifacts]
     with context.database.transaction() as connection:
@@ -41,8 +42,8 @@ def publish(context: Context, job: Job, artifacts: Sequence[Artifact], commit: C
         _put(context, artifact)
     try:
         patiently(context, commit)
-    except LeaseLost:
-        _withdraw(context, keys)
+    except (LeaseLost, ObjectSwept):
+        _withdraw(context, job, keys)
         raise
 
 
@@ -51,6 +52,8 @@ def patiently(context: Context, step: Callable[[], None]) -> None:
     for pause in _PATIENCE_S:
         try:
             return step()
+        except ObjectSwept:
+            raise
         except (StorageUnavailable, StorageFull) as error:
             log.warning("the result waits for the database: %s", error)
             if context.stopping.wait(pause):
@@ -65,9 +68,11 @@ def _put(context: Context, artifact: Artifact) -> None:
         )
 
 
-def _withdraw(context: Context, keys: Sequence[str]) -> None:
+def _withdraw(context: Context, job: Job, keys: Sequence[str]) -> None:
+    """Unless somebody else works on the job now, who makes the same bytes under the same keys, and settles them."""
     try:
         with context.database.transaction() as connection:
-            intents.expire(connection, keys)
+            if not jobs.is_anothers(connection, job):
+                intents.withdraw(connection, job.message_id, keys)
     except (StorageUnavailable, StorageFull):
         log.warning("objects of a lost lease are left to the sweep")

@@ -117,11 +117,13 @@ class Reaper:
         _while_there_is_more(self._sweep_some_intents)
 
     def _sweep_some_intents(self) -> bool:
-        """Holding the intents' rows meanwhile keeps whoever wants to refer to a key waiting, then tells him."""
+        """Holding the intents' rows meanwhile keeps whoever wants to put a key again waiting."""
         with self._context.database.transaction() as connection:
             if old := intents.forget_old(connection):
                 log.warning("%d intents are too old to act upon: see `earshot sweep`", old)
-            owners = intents.expired(connection)
+            intents.doom(connection)
+        with self._context.database.transaction() as connection:
+            owners = intents.doomed(connection)
             if not owners:
                 return False
             orphans = set(owners) - references.referenced(connection, owners)

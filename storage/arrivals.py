@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Select, bindparam, delete, select, true
 
 from storage import events, history, jobs, threads
-from storage.errors import StorageUnavailable
+from storage.errors import ObjectSwept
 from storage.ids import new_id
+from storage.intents import ALIVE
 from storage.messages import Original
 from storage.tables import intents, messages, participants, transcripts, voices
 
@@ -29,8 +30,7 @@ def add_voice(
     lane: jobs.Lane = jobs.Lane.LIVE,
     sent_at: datetime | None = None,
 ) -> None:
-    """For the transaction that accepts an upload; StorageUnavailable when the original was swept meanwhile: put it
-    again.
+    """For the transaction that accepts an upload; ObjectSwept when the original was swept meanwhile: put it again.
 
     `sent_at` makes it history: it takes its place by that time and nobody is told of it.
     """
@@ -51,7 +51,7 @@ def add_voice(
     }
     arrival = _HISTORY if is_history else _ARRIVAL
     if connection.execute(arrival, {_NEW + name: value for name, value in values.items()}).first() is None:
-        raise StorageUnavailable("the original was swept before anything referred to it")
+        raise ObjectSwept("the original was swept before anything referred to it")
     jobs.add(connection, "media", message_id, lane=lane, quiet=is_history)
     if not is_history:
         events.add(connection, "message.created", thread_id=thread_id, message_id=message_id)
@@ -91,7 +91,8 @@ def _arrival(*more: str) -> Select[tuple[str, str]]:
         container=_new("container"),
         transcript_id=_new("transcript_id"),
     )
-    settled = delete(intents).where(intents.c.object_key == _new("object_key")).returning(intents.c.object_key)
+    mine = (intents.c.object_key == _new("object_key")) & ALIVE
+    settled = delete(intents).where(mine).returning(intents.c.object_key)
     kept = settled.cte("settled")
     member = (
         select(participants.c.user_id)

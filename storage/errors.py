@@ -5,6 +5,10 @@ class StorageUnavailable(Exception):
     """Postgres or S3 can't be reached or answered with its own fault; the same call may work later."""
 
 
+class ObjectSwept(StorageUnavailable):
+    """An intent ran out before anything referred to its object: that is gone, or will be, and is to be put again."""
+
+
 class StorageFull(Exception):
     """The disk behind Postgres or S3 is full."""
 

@@ -2,15 +2,18 @@
 
 A key is written here before its PUT and taken out in the transaction that refers to it. What a dead intent left is
 deleted by the reaper; a deleted message's prefix is emptied until no worker can still be writing into it.
+
+A key is doomed before its object is deleted: a sweep that dies in between, or does not hear that S3 did it, must not
+leave an intent that somebody can still refer by.
 """
 
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, case, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from storage.errors import StorageUnavailable
+from storage.errors import ObjectSwept, StorageUnavailable
 from storage.tables import NOW, erasures, intents
 
 # An intent that ran out longer ago is from a database that was restored, or nobody swept for as long: the object that
@@ -19,39 +22,58 @@ _TRUSTED = timedelta(hours=1)
 _ERASE_RETRY_S = 3
 _ERASE_AGAIN_S = 60
 _MANY = 5_000
+_DOOMED: ColumnElement[datetime] = literal_column("'-infinity'::timestamptz")
+# Somebody may still refer to its key.
+ALIVE = intents.c.expires_at > _DOOMED
 
 
 def declare(connection: Connection, message_id: str, keys: Iterable[str], *, ttl_s: float) -> None:
+    """StorageUnavailable when one of the keys is doomed: its object may be deleted at any moment, so not now."""
     # Rows as parameters, not as one statement of many values: that one would be compiled anew each time.
     statement = insert(intents).values(expires_at=func.clock_timestamp() + timedelta(seconds=ttl_s))
-    connection.execute(
+    rows = [{"object_key": key, "message_id": message_id} for key in keys]
+    declared = connection.execute(
         statement.on_conflict_do_update(
-            index_elements=["object_key"], set_={"expires_at": statement.excluded.expires_at}
+            index_elements=["object_key"], set_={"expires_at": statement.excluded.expires_at}, where=ALIVE
         ),
-        [{"object_key": key, "message_id": message_id} for key in keys],
+        rows,
+        execution_options={"preserve_rowcount": True},
     )
+    if declared.rowcount != len(rows):
+        raise StorageUnavailable("an object of the same name is being swept")
 
 
 def settle(connection: Connection, keys: Iterable[str]) -> None:
-    """For the transaction that refers to the keys; StorageUnavailable when one was swept meanwhile: put it again."""
+    """For the transaction that refers to the keys; ObjectSwept when one was swept meanwhile: put it again."""
     wanted = set(keys)
-    settled = connection.execute(delete(intents).where(intents.c.object_key.in_(wanted)))
+    settled = connection.execute(delete(intents).where(intents.c.object_key.in_(wanted), ALIVE))
     if settled.rowcount != len(wanted):
-        raise StorageUnavailable("an object was swept before anything referred to it")
+        raise ObjectSwept("an object was swept before anything referred to it")
 
 
 def expire(connection: Connection, keys: Iterable[str]) -> None:
     """Gives the keys up. The sweep deletes their objects unless a row refers to them: two workers that made the same
     bytes have the same key, and the one that lost its lease must not delete what the other has finished."""
-    connection.execute(update(intents).where(intents.c.object_key.in_(list(keys))).values(expires_at=NOW))
+    connection.execute(update(intents).where(intents.c.object_key.in_(list(keys)), ALIVE).values(expires_at=NOW))
 
 
-def expired(connection: Connection, *, limit: int = 200) -> dict[str, str]:
-    """Keys of dead intents with their message ids, locked against another reaper until the transaction ends."""
+def doom(connection: Connection, *, limit: int = 200) -> int:
+    """From the commit on, nobody can refer to these keys of dead intents any more; returns how many they are."""
+    dead = (
+        select(intents.c.object_key)
+        .where(intents.c.expires_at < func.clock_timestamp(), ALIVE)
+        .order_by(intents.c.expires_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return connection.execute(update(intents).where(intents.c.object_key.in_(dead)).values(expires_at=_DOOMED)).rowcount
+
+
+def doomed(connection: Connection, *, limit: int = 200) -> dict[str, str]:
+    """Keys with their message ids, locked against another reaper until the transaction ends."""
     rows = connection.execute(
         select(intents.c.object_key, intents.c.message_id)
-        .where(intents.c.expires_at < func.clock_timestamp())
-        .order_by(intents.c.expires_at)
+        .where(intents.c.expires_at == _DOOMED)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
@@ -60,7 +82,8 @@ def expired(connection: Connection, *, limit: int = 200) -> dict[str, str]:
 
 def forget_old(connection: Connection) -> int:
     """Leaves what very old intents name to the guarded sweep; returns how many they were."""
-    return connection.execute(delete(intents).where(intents.c.expires_at < func.clock_timestamp() - _TRUSTED)).rowcount
+    old = and_(intents.c.expires_at < func.clock_timestamp() - _TRUSTED, ALIVE)
+    return connection.execute(delete(intents).where(old)).rowcount
 
 
 def give_up(connection: Connection, owners: Mapping[str, str]) -> None:
@@ -68,6 +91,12 @@ def give_up(connection: Connection, owners: Mapping[str, str]) -> None:
     if owners:
         rows = [{"object_key": key, "message_id": owner, "expires_at": NOW} for key, owner in owners.items()]
         connection.execute(insert(intents).values(rows).on_conflict_do_nothing())
+
+
+def withdraw(connection: Connection, message_id: str, keys: Collection[str]) -> None:
+    """For what was put and came to nothing, also where its intents were swept before it was put."""
+    expire(connection, keys)
+    give_up(connection, dict.fromkeys(keys, message_id))
 
 
 def forget(connection: Connection, keys: Iterable[str]) -> None:

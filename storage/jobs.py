@@ -139,6 +139,12 @@ def confirm(connection: Connection, job: Job) -> None:
         raise _lost(job)
 
 
+def is_anothers(connection: Connection, job: Job) -> bool:
+    """Somebody else works on it now."""
+    theirs = select(jobs.c.id).where(jobs.c.id == job.id, jobs.c.state == "running", jobs.c.token != job.token)
+    return connection.execute(theirs).first() is not None
+
+
 def finish(connection: Connection, job: Job) -> None:
     """To be called first in the transaction that writes the job's result; raises LeaseLost when it may not.
 

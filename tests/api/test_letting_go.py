@@ -213,7 +213,7 @@ def let_go(context: Context, **days: float) -> None:
 
 def dead_intents(context: Context) -> bool:
     with context.database.transaction() as connection:
-        return bool(intents.expired(connection, limit=1))
+        return bool(connection.execute(text("SELECT 1 FROM intents WHERE expires_at < now() LIMIT 1")).first())
 
 
 def traces(server: Server, user: str) -> set[str]:

@@ -44,6 +44,15 @@ def before_ack(world: World, pid: int) -> None:
     _caught(world.broker.trap(b"unacked", pid=pid))
 
 
+def after_commit(world: World, pid: int) -> None:
+    """Its result is committed, and it was not told so."""
+    last_put = world.s3.proxy.trap(_LAST_PUT, pid=pid, reply=True)
+    _caught(last_put)
+    commit = world.postgres.proxy.trap(b"COMMIT", pid=pid, reply=True)
+    last_put.release()
+    _caught(commit)
+
+
 def any_commit(world: World, pid: int) -> None:
     _caught(world.postgres.proxy.trap(b"COMMIT", pid=pid))
 

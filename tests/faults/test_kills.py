@@ -1,6 +1,7 @@
 """`kill -9` of each part, at named moments and at random ones, while people send: what was accepted arrives, once."""
 
 import random
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from tests.faults.load import PATIENCE_S, Load, Sender, Told, recording
 from tests.faults.moments import (
     Moment,
     after_claim,
+    after_commit,
     after_put,
     any_commit,
     before_ack,
@@ -29,13 +31,16 @@ MOMENTS = [
     ("media", mid_ffmpeg),
     ("media", after_put),
     ("media", before_commit),
+    ("media", after_commit),
     ("media", before_ack),
     ("speech", after_claim),
     ("speech", after_put),
     ("speech", before_commit),
+    ("speech", after_commit),
     ("speech", before_ack),
     ("api", after_put),
     ("api", before_commit),
+    ("api", after_commit),
     ("reaper", any_commit),
 ]
 
@@ -65,6 +70,24 @@ def test_killed_mid_patch(world: World, tell: Callable[[Table], Table]) -> None:
         with sender.begin_a_piece(upload, body):
             kill(world, "api")
         sender.complete(upload, body)
+    settle(world, told)
+    tell(check(world, told)).assert_whole()
+
+
+@pytest.mark.fault(8)
+@pytest.mark.timeout(600)
+def test_killed_mid_sweep(world: World, tell: Callable[[Table], Table]) -> None:
+    """The object is deleted, and nobody was told so, while its sender is only slow: he is asked for it again."""
+    stored = world.s3.proxy.trap(re.compile(rb"^PUT /\S+/original/"), reply=True)
+    load = Load(world, 1, over_s=0, seed=SEED + 45)
+    wait_until(stored.caught.is_set)
+    deleted = world.s3.proxy.trap(b"POST /", pid=running(world, "reaper"), reply=True)
+    world.sql("UPDATE intents SET expires_at = now()")
+    wait_until(deleted.caught.is_set)
+    world.signal("reaper", signal.SIGKILL)
+    stored.release()
+    told = load.finish()
+    world.mend()
     settle(world, told)
     tell(check(world, told)).assert_whole()
 

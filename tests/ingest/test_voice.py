@@ -16,6 +16,7 @@ from ingest.voice import Accepted, Intake, NoThread, Ticket, Upload
 from storage import idempotency, jobs, threads
 from storage.database import Database
 from storage.errors import StorageUnavailable
+from storage.intents import doom
 from storage.objects import ObjectStore
 from storage.tables import events, intents, messages
 
@@ -108,6 +109,7 @@ def test_when_the_database_fails_after_the_put_the_sweep_finds_the_object(
 def test_an_object_swept_before_its_message_was_made_is_not_promised(
     intake: Intake, upload: Upload, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """As when a machine sleeps in the middle of an upload. What was put after the sweep is left to the next one."""
     ticket, put = intake.begin(upload), ObjectStore.put
 
     def put_and_sweep(store: ObjectStore, key: str, *arguments: object, **details: object) -> None:
@@ -119,6 +121,8 @@ def test_an_object_swept_before_its_message_was_made_is_not_promised(
     with pytest.raises(StorageUnavailable, match="swept"):
         accepted(intake, upload, ticket)
     assert rows(database, messages) == 0
+    with database.transaction() as connection:
+        assert doom(connection) == 1
 
 
 def test_a_request_that_lost_its_key_makes_no_message(intake: Intake, upload: Upload, database: Database) -> None:

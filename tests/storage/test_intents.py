@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from storage import intents, references
 from storage.database import Database
-from storage.errors import StorageUnavailable
+from storage.errors import ObjectSwept, StorageUnavailable
 from storage.ids import new_id
 
 
@@ -22,13 +22,14 @@ def database(database_url: str) -> Iterator[Database]:
 def test_a_key_given_up_is_swept_and_can_not_be_referred_to_any_more(database: Database) -> None:
     with database.transaction() as connection:
         intents.declare(connection, "msg_1", ["a", "b"], ttl_s=60)
-        assert intents.expired(connection) == {}
+        assert intents.doom(connection) == 0
         intents.expire(connection, ["a"])
     with database.transaction() as connection:
-        assert intents.expired(connection) == {"a": "msg_1"}
+        assert intents.doom(connection) == 1
+        assert intents.doomed(connection) == {"a": "msg_1"}
         assert references.referenced(connection, {"a": "msg_1"}) == set()
         intents.forget(connection, ["a"])
-    with pytest.raises(StorageUnavailable), database.transaction() as connection:
+    with pytest.raises(ObjectSwept), database.transaction() as connection:
         intents.settle(connection, ["a", "b"])
     with database.transaction() as connection:
         intents.settle(connection, ["b"])
@@ -37,9 +38,39 @@ def test_a_key_given_up_is_swept_and_can_not_be_referred_to_any_more(database: D
 def test_two_reapers_share_the_expired_keys(database: Database) -> None:
     with database.transaction() as connection:
         intents.declare(connection, "msg_1", ["a"], ttl_s=-1)
+        intents.doom(connection)
     with database.transaction() as one, database.transaction() as other:
-        assert intents.expired(one) == {"a": "msg_1"}
-        assert intents.expired(other) == {}
+        assert intents.doomed(one) == {"a": "msg_1"}
+        assert intents.doomed(other) == {}
+
+
+def test_what_a_sweep_has_begun_to_delete_nobody_can_refer_to(database: Database) -> None:
+    """The sweep may die at any moment, or never hear whether the object is gone."""
+    with database.transaction() as connection:
+        intents.declare(connection, "msg_1", ["a"], ttl_s=-1)
+        intents.doom(connection)
+    with pytest.raises(ObjectSwept), database.transaction() as connection:
+        intents.settle(connection, ["a"])
+    for again in (60, 0):
+        with pytest.raises(StorageUnavailable), database.transaction() as connection:
+            intents.declare(connection, "msg_1", ["b", "a"], ttl_s=again)
+    with database.transaction() as connection:
+        intents.withdraw(connection, "msg_1", ["a"])
+        assert intents.forget_old(connection) == 0
+        assert intents.doom(connection) == 0
+        assert intents.doomed(connection) == {"a": "msg_1"}
+        intents.forget(connection, ["a"])
+        intents.declare(connection, "msg_1", ["a"], ttl_s=60)
+    with database.transaction() as connection:
+        intents.settle(connection, ["a"])
+
+
+def test_what_was_put_after_the_sweep_is_swept_again(database: Database) -> None:
+    with database.transaction() as connection:
+        intents.withdraw(connection, "msg_1", ["a", "b"])
+    with database.transaction() as connection:
+        assert intents.doom(connection) == 2
+        assert intents.doomed(connection) == {"a": "msg_1", "b": "msg_1"}
 
 
 def test_an_erasure_comes_again_until_it_has_settled(database: Database) -> None:
