@@ -38,7 +38,7 @@ def decode_seq(cursor: str | None) -> int | None:
     match _parts(cursor):
         case None:
             return None
-        case [int(seq)] if abs(seq) <= MAX_SEQ:
+        case [int(seq)] if type(seq) is int and abs(seq) <= MAX_SEQ:  # Not a bool, which is an int to Python alone.
             return seq
     raise _broken()
 

@@ -148,7 +148,9 @@ def test_a_thread_that_everybody_left_is_found_empty(server: Server, alice: Pers
     assert (again.status_code, again.json()["id"], again.json()["participants"]) == (200, thread, [])
 
 
-@pytest.mark.parametrize("cursor", ["x", "!!!", "WyJhIl0", "W10", "bnVsbA", "WzEsMl0", "%00", "é", "W1tbW1tbW1tb"])
+@pytest.mark.parametrize(
+    "cursor", ["x", "!!!", "WyJhIl0", "W10", "bnVsbA", "WzEsMl0", "W3RydWVd", "%00", "é", "W1tbW1tbW1tb"]
+)
 def test_a_broken_cursor_is_refused(alice: Person, thread: str, cursor: str) -> None:
     for path in ("/v1/threads", f"/v1/threads/{thread}/messages"):
         assert code_of(alice.get(path, params={"cursor": cursor})) == "invalid_request"
