@@ -19,6 +19,7 @@ _BEARER = HTTPBearer(
     auto_error=False, bearerFormat="JWT", description="`sub` is the user, `scope` what else is allowed"
 )
 _FETCH_TIMEOUT_S = 5
+_NEVER = 1e12
 
 
 @dataclass(frozen=True)
@@ -132,12 +133,15 @@ def _caller(claims: dict[str, Any], earshot_user: str | None) -> Caller:
         raise unauthorized(f"the token's sub must be 1 to {MAX_USER} printable characters")
     if not isinstance(scope, str):
         raise unauthorized("the token's scope must be a string")
-    scopes = frozenset(scope.split())
+    # The library also takes what can be read as a number, and numbers that no clock reaches.
+    if not isinstance(claims["exp"], int | float):
+        raise unauthorized("the token's exp must be a number of seconds")
+    scopes, expires_at = frozenset(scope.split()), float(min(claims["exp"], _NEVER))
     if earshot_user is None:
-        return Caller(subject, scopes, None, claims["exp"])
+        return Caller(subject, scopes, None, expires_at)
     if "service" not in scopes:
         raise Problem("forbidden", "only a token with the scope service may send Earshot-User")
-    return Caller(subject, scopes, _header_text(earshot_user), claims["exp"])
+    return Caller(subject, scopes, _header_text(earshot_user), expires_at)
 
 
 def _header_text(value: str) -> str:

@@ -59,6 +59,7 @@ BAD_TOKENS: dict[str, Callable[[], str]] = {
     "of nobody": lambda: token(""),
     "of too long a name": lambda: token("a" * 129),
     "of a name with a line break": lambda: token("a\nb"),
+    "with an expiry that is no number": lambda: token("alice", exp=str(round(in_an_hour()))),
     "with a scope that is no string": lambda: token("alice", ["admin"]),  # type: ignore[arg-type]
 }
 

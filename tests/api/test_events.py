@@ -186,6 +186,13 @@ def test_a_stream_ends_with_its_token(server: Server, bob: Person) -> None:
         stack.wait_until(listening.ended.is_set, timeout_s=10)
 
 
+def test_a_stream_may_outlast_all_clocks(alice: Person, bob: Person, thread: str) -> None:
+    bob.headers["Authorization"] = f"Bearer {token(bob.name, exp=10**400)}"
+    with Listener(bob) as listening:
+        _say(alice, thread, "still there?")
+        assert listening.wait_for(1)[0].type == "message.created"
+
+
 def test_the_log_needs_a_token(server: Server) -> None:
     with server.person("nobody") as nobody:
         del nobody.headers["Authorization"]
