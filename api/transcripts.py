@@ -6,13 +6,13 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
+from api import paging
 from api.answers import answers, json_answer
 from api.auth import ActingUser, AnyCaller
 from api.errors import Problem, not_found
 from api.messages import require_ready, seen, seen_voice
 from api.models import Correction, NewTranscript
 from api.once import Key, Made, once
-from api.paging import Page
 from api.reprocess import is_model_name, require_model
 from api.services import Here, Services
 from pipeline.render import MessageView, TranscriptView, transcript_view
@@ -77,14 +77,18 @@ def get_transcript(
     return Response(write(spoken), media_type=_TYPES[wanted])
 
 
-@router.get("/transcripts", response_model=Page[VersionView], responses=answers())
-def list_versions(message_id: str, here: Here, user: ActingUser) -> Response:
-    """All of them, newest first."""
+@router.get("/transcripts", response_model=paging.Page[VersionView], responses=answers())
+def list_versions(
+    message_id: str, here: Here, user: ActingUser, limit: paging.Limit = 50, cursor: paging.Cursor = None
+) -> Response:
+    """Newest first."""
+    before = paging.decode_seq(cursor)
     with here.database.transaction() as connection:
         _, voice = seen_voice(connection, message_id, user)
-        found = transcripts.versions(connection, message_id)
+        rows = transcripts.versions(connection, message_id, limit=limit + 1, before=before)
+    found, last = paging.cut(rows, limit)
     views = [_version_view(version, voice) for version in found]
-    return json_answer(Page[VersionView](items=views, next_cursor=None))
+    return json_answer(paging.Page[VersionView](items=views, next_cursor=last and paging.encode(last.version)))
 
 
 @router.post(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import BigInteger, Connection, func, literal, select, text, update
 
 from storage import events, intents, jobs, search, word_times
 from storage.ids import new_id
@@ -124,9 +124,14 @@ def revive(connection: Connection, transcript_id: str) -> None:
     )
 
 
-def versions(connection: Connection, message_id: str) -> list[StoredTranscript]:
-    """Newest first."""
+def versions(
+    connection: Connection, message_id: str, *, limit: int | None = None, before: int | None = None
+) -> list[StoredTranscript]:
+    """Newest first; `before` is the last version's number of the page before."""
     query = select(*_STORED).where(transcripts.c.message_id == message_id).order_by(transcripts.c.version.desc())
+    if before is not None:
+        query = query.where(transcripts.c.version < literal(before, BigInteger))
+    query = query.limit(limit)
     return [StoredTranscript(**row._mapping) for row in connection.execute(query)]
 
 

@@ -79,9 +79,17 @@ def test_a_thread_that_can_not_be_is_refused(alice: Person, body: dict[str, Any]
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "101", "99999999999999999999999", "1e3", "", "x", "%00", "NaN"])
-def test_a_limit_out_of_bounds_is_refused(alice: Person, thread: str, limit: str) -> None:
-    for path in ("/v1/threads", f"/v1/threads/{thread}/messages"):
-        assert code_of(alice.get(f"{path}?limit={limit}")) == "invalid_request"
+def test_a_limit_out_of_bounds_is_refused_by_every_list(admin: Person, limit: str) -> None:
+    document = admin.get("/openapi.json").json()["paths"]
+    lists = [path for path, calls in document.items() if _is_list(calls.get("get", {}))]
+    assert len(lists) >= 8
+    for path in lists:
+        assert code_of(admin.get(f"{path}?q=word&limit={limit}")) == "invalid_request", path
+
+
+def _is_list(call: dict[str, Any]) -> bool:
+    content = call.get("responses", {}).get("200", {}).get("content", {}).get("application/json", {})
+    return "Page_" in content.get("schema", {}).get("$ref", "")
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,10 @@ def test_a_rerun_makes_a_version_that_can_be_undone(alice: Person, bob: Person, 
         (second, False, "no_speech"),
         (first, True, "completed"),
     ]
+    page = bob.get(f"/v1/messages/{played}/transcripts", params={"limit": 1}).json()
+    assert page["items"] == versions[:1]
+    rest = bob.get(f"/v1/messages/{played}/transcripts", params={"limit": 1, "cursor": page["next_cursor"]}).json()
+    assert rest == {"items": versions[1:], "next_cursor": None}
     assert code_of(bob.post(activate)) == "forbidden"
     assert alice.post(activate).json()["voice"]["transcript"]["id"] == second
     undone = alice.post(f"/v1/messages/{played}/transcripts/{first}/activate")
