@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from storage import events, webhooks
 from tests.api.conftest import Person, Server
 from tests.api.listening import Listener
 from tests.api.ready import Workers
@@ -40,6 +41,31 @@ def test_lists_ask_as_often_for_many_rows_as_for_one(
         assert rows > MORE
         # The search looks up to twice more where the newest messages hold too few.
         assert many <= few + 2 * ("search" in path)
+
+
+def test_operators_lists_ask_as_often_for_many_rows_as_for_one(
+    server: Server, alice: Person, thread: str, played: str, workers: Workers
+) -> None:
+    with server.person("operator", "admin") as operator:
+        hooks = [operator.post("/v1/webhooks", json={"url": "https://example.org/"}).json()["id"] for _ in range(MORE)]
+        for _ in range(MORE):
+            alice.post(f"/v1/messages/{played}/transcripts")
+            workers.transcribe(played)
+        with server.services.database.transaction() as connection:
+            webhooks.fan_out(connection, events.arrange(connection).last)
+        for person, path in (
+            (operator, "/v1/jobs?"),
+            (operator, "/v1/webhooks?"),
+            (operator, f"/v1/webhooks/{hooks[0]}/deliveries?"),
+            (alice, f"/v1/messages/{played}/transcripts?"),
+        ):
+            few, rows = asked(server, person, f"{path}limit=2")
+            assert rows == 2
+            many, rows = asked(server, person, f"{path}limit=50")
+            assert rows >= MORE
+            assert many == few
+        for hook in hooks:
+            operator.delete(f"/v1/webhooks/{hook}")
 
 
 def test_resuming_asks_as_often_for_many_events_as_for_one(
