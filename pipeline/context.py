@@ -30,6 +30,7 @@ class Context:
     worker: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     stopping: threading.Event = field(default_factory=threading.Event)
     _others: OrderedDict[str, Engine] = field(default_factory=OrderedDict)
+    _loading: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property
     def engine(self) -> Engine:
@@ -42,11 +43,12 @@ class Context:
         kept until enough others were asked for. Raises ModelError."""
         if model is None:
             return self.engine
-        self._others[model] = self._others.pop(model) if model in self._others else self._load(model)
-        while len(self._others) > _OTHER_MODELS:
-            # Not closed: a batch that was interrupted for this one may be using it.
-            self._others.popitem(last=False)
-        return self._others[model]
+        with self._loading:
+            self._others[model] = self._others.pop(model) if model in self._others else self._load(model)
+            while len(self._others) > _OTHER_MODELS:
+                # Not closed: a batch that was interrupted for this one may be using it.
+                self._others.popitem(last=False)
+            return self._others[model]
 
     def _load(self, model: str) -> Engine:
         wanted = resolve_model(model, allow_micro=self._may_use_micro)

@@ -6,7 +6,7 @@ import math
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +28,7 @@ from transcribe.protocol import nothing
 log = logging.getLogger(__name__)
 # As many messages at the same time; reading may mean decoding an original again.
 _READERS, _WRITERS = 4, 8
+_TURN_S = 0.1
 Each = TypeVar("Each")
 Done = TypeVar("Done")
 
@@ -47,7 +48,7 @@ def process(
 ) -> None:
     """Each job ends by itself: whatever goes wrong with one is told to `failed` and harms no other.
 
-    `between` is called a few times a second while the engine works, and may use it meanwhile.
+    `between` is called a few times a second while the work goes on, and may do such work itself.
     """
 
     def prepare(job: Job) -> Prepared | None:
@@ -57,10 +58,11 @@ def process(
             failed(job, error)
             return None
 
-    prepared = _side_by_side(prepare, claimed, _READERS)
+    prepared = _side_by_side(prepare, claimed, _READERS, between)
     for model, group in _by_model([item for item in prepared if item is not None]).items():
         try:
-            engine = context.engine_for(model)
+            # Loading one takes seconds.
+            (engine,) = _side_by_side(context.engine_for, [model], 1, between)
         except ModelError as error:
             for item in group:
                 failed(item.job, error)
@@ -84,16 +86,21 @@ def _transcribe_group(
         except Exception as error:
             failed(item.job, error)
 
-    _side_by_side(publish_each, list(zip(group, _transcribe(engine, group, between), strict=True)), _WRITERS)
+    _side_by_side(publish_each, list(zip(group, _transcribe(engine, group, between), strict=True)), _WRITERS, between)
 
 
-def _side_by_side(do: Callable[[Each], Done], items: Sequence[Each], most: int) -> list[Done]:
-    """Reading and writing is mostly waiting for the object store. What comes alone, as live messages do, is not handed
-    over to a thread."""
-    if len(items) == 1:
+def _side_by_side(
+    do: Callable[[Each], Done], items: Sequence[Each], most: int, between: Callable[[], None]
+) -> list[Done]:
+    """Reading and writing is mostly waiting for the object store. What comes alone and lets nobody pass, as live
+    messages do, is not handed over to a thread."""
+    if len(items) == 1 and between is nothing:
         return [do(items[0])]
     with ThreadPoolExecutor(most, "speech-files") as hands:
-        return list(hands.map(do, items))
+        futures = [hands.submit(do, item) for item in items]
+        while wait(futures, _TURN_S).not_done:
+            between()
+    return [future.result() for future in futures]
 
 
 def _prepared(context: Context, job: Job) -> Prepared | None:

@@ -6,7 +6,7 @@ from transcribe.settings import TranscribeSettings
 
 # Decoding gains a lot from company (the weights are read once for all rows). Encoding and aligning gain nothing on a
 # CPU, and an alignment with padded company differs in its last digits: there they are done row by row. The seconds
-# keep one call of the model under half a second with `base` on one core: so long a live message may have to wait.
+# keep most calls of the model under half a second with `base` on one core: so long one may slow a live message down.
 CPU_ROWS, CPU_SECONDS = 12, 40.0
 GPU_ROWS, GPU_SECONDS = 64, 960.0
 

@@ -1,11 +1,12 @@
 """Many recordings at once: gate, cut into rows, group by length, read group after group, put together again."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event
-from typing import Any
+from typing import Any, TypeVar
 
 from transcribe.assembly import Results, assemble, collect, take_back_doubtful
 from transcribe.clip import SAMPLE_RATE, Clip, validate
@@ -16,9 +17,10 @@ from transcribe.gate import Window, speech_windows
 from transcribe.language import canonical_language
 from transcribe.mel import log_mel
 from transcribe.protocol import Outcome, nothing
-from transcribe.reader import Reader
+from transcribe.reader import Reader, Turn
 from transcribe.rows import Context, Row, RowResult, group_rows
 
+T = TypeVar("T")
 TURN_S = 0.1
 # Longer than any live message takes; without an end, two callers that wait for a thread could block each other.
 LONGEST_WAIT_S = 3.0
@@ -37,11 +39,11 @@ class FittedEngine:
     hotwords: str
 
     def __post_init__(self) -> None:
-        # Twice the workers: a call made from `between` finds a thread, and the model takes turns between the two.
+        # Twice the workers: a call made from `between` finds threads, and the model a worker of its own for it.
         self._pool = ThreadPoolExecutor(2 * self.device.workers, thread_name_prefix="speech")
 
     def transcribe(self, clips: Sequence[Clip], between: Callable[[], None] = nothing) -> list[Outcome]:
-        prepared = self._prepared(clips)
+        prepared = self._prepared(clips, between)
         rows = _rows(prepared)
         results: Results = {}
         while rows:
@@ -58,21 +60,29 @@ class FittedEngine:
     def close(self) -> None:
         self._pool.shutdown()
 
-    def _prepared(self, clips: Sequence[Clip]) -> list[list[Row] | TranscribeError]:
-        return list(self._pool.map(self._prepare, range(len(clips)), clips))
+    def _prepared(
+        self, clips: Sequence[Clip], between: Callable[[], None] = nothing
+    ) -> list[list[Row] | TranscribeError]:
+        tasks = [partial(self._prepare, index, clip) for index, clip in enumerate(clips)]
+        found = dict(self._side_by_side(tasks, between))
+        return [found[index] for index in range(len(clips))]
 
-    def _prepare(self, index: int, clip: Clip) -> list[Row] | TranscribeError:
+    def _prepare(self, index: int, clip: Clip, turn: Turn) -> tuple[int, list[Row] | TranscribeError]:
         try:
-            validate(clip)
-            language = clip.language and canonical_language(clip.language, self.reader.whisper.supported_languages)
+            return index, self._rows_of(index, clip, turn)
         except TranscribeError as error:
-            return error
+            return index, error
+
+    def _rows_of(self, index: int, clip: Clip, turn: Turn) -> list[Row]:
+        validate(clip)
+        language = clip.language and canonical_language(clip.language, self.reader.whisper.supported_languages)
         windows = speech_windows(clip.samples, self.context.longest_window_s)
         if not windows:
             return []
+        turn()
         mel = log_mel(clip.samples, self.reader.whisper.feature_extractor.mel_filters)
         prior = clip.prior or ({self.usual_language: 1.0} if self.usual_language else {})
-        prompt = self.reader.prompt_tokens(", ".join(filter(None, [clip.prompt, self.hotwords])))
+        prompt = self.reader.prompt_tokens(", ".join(filter(None, [self.hotwords, clip.prompt])))
         return [self._row(index, mel, window, language, prior, prompt) for window in windows]
 
     def _row(
@@ -87,34 +97,36 @@ class FittedEngine:
 
     def _read(self, rows: list[Row], results: Results, between: Callable[[], None]) -> list[Row]:
         """Reads the rows into `results`; returns what their texts left unread."""
-        waiting = group_rows(rows, self.device.rows, self.device.seconds)
-        running: set[Future[list[tuple[int, RowResult | TranscribeError]]]] = set()
+        # Long groups go first: the workers then finish at about the same time.
+        groups = group_rows(rows, self.device.rows, self.device.seconds)
         rests: list[Row] = []
-        go = Event()
-        go.set()
-        while waiting or running:
-            while waiting and len(running) < self.device.workers:
-                # Long groups first: the workers then finish at about the same time.
-                running.add(self._pool.submit(self.read_group, waiting.pop(), partial(go.wait, LONGEST_WAIT_S)))
-            done, running = wait(running, TURN_S, FIRST_COMPLETED)
-            for clip, result in (found for future in done for found in future.result()):
+        for found in self._side_by_side([partial(self.read_group, group) for group in groups], between):
+            for clip, result in found:
                 collect(results, clip, result)
                 if isinstance(result, RowResult) and result.rest:
                     rests.append(self._fitted(result.rest))
-            # What `between` asks for goes first: these groups stop at their next step, and resume behind it.
-            go.clear()
-            try:
-                between()
-            finally:
-                go.set()
         return rests
+
+    def _side_by_side(self, tasks: Sequence[Callable[[Turn], T]], between: Callable[[], None]) -> Iterator[T]:
+        """As many at a time as there are workers, the last ones first; yields what they return as it comes."""
+        waiting = list(tasks)
+        running: set[Future[T]] = set()
+        go = Event()
+        go.set()
+        due = time.monotonic()
+        while waiting or running:
+            while waiting and len(running) < self.device.workers:
+                running.add(self._pool.submit(waiting.pop(), partial(go.wait, LONGEST_WAIT_S)))
+            done, running = wait(running, max(0.0, due - time.monotonic()), FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+            if time.monotonic() >= due:
+                _let_pass(between, go)
+                due = time.monotonic() + TURN_S
 
     def _fitted(self, row: Row) -> Row:
         return replace(row, frames=self.context.frames(row.speech_frames, row.mel.shape[0]))
 
-    def read_group(
-        self, rows: list[Row], turn: Callable[[], object] = nothing
-    ) -> list[tuple[int, RowResult | TranscribeError]]:
+    def read_group(self, rows: list[Row], turn: Turn = nothing) -> list[tuple[int, RowResult | TranscribeError]]:
         try:
             return [(result.clip, result) for result in self.reader.read(rows, turn)]
         except (RuntimeError, ValueError) as error:
@@ -134,3 +146,12 @@ class FittedEngine:
 
 def _rows(prepared: Sequence[list[Row] | TranscribeError]) -> list[Row]:
     return [row for found in prepared if isinstance(found, list) for row in found]
+
+
+def _let_pass(between: Callable[[], None], go: Event) -> None:
+    """What `between` asks for goes first: all tasks stop at their next step, and go on behind it."""
+    go.clear()
+    try:
+        between()
+    finally:
+        go.set()

@@ -69,7 +69,8 @@ def _load(resolved: ResolvedModel, device: Device) -> WhisperModel:
             device=device.name,
             compute_type=device.compute_type,
             cpu_threads=device.threads,
-            num_workers=device.workers,
+            # One more than groups are computed at a time: a live message waits for no step of theirs.
+            num_workers=device.workers + 1,
         )
         # A missing GPU library is only missed by the first computation.
         nothing = np.zeros((1, whisper.model.n_mels, FRAMES_PER_SECOND), np.float32)

@@ -20,6 +20,7 @@ from transcribe.transcript import Segment
 from transcribe.words import align_rows, milliseconds, placed, sentences
 
 T = TypeVar("T")
+Turn = Callable[[], object]
 Encoded = npt.NDArray[np.floating[Any]]
 
 
@@ -58,23 +59,24 @@ class Reader:
         """The start of `text`, as much as the model's prompt budget takes."""
         if not text.strip():
             return ()
-        return (self.tokenizer.sot_prev, *self.tokenizer.encode(" " + text.strip())[: self.prompt_budget])
+        return (self.tokenizer.sot_prev, *self.text_tokens(text)[: self.prompt_budget])
 
-    def read(self, rows: Sequence[Row], turn: Callable[[], object] = nothing) -> list[RowResult]:
+    def text_tokens(self, text: str) -> list[int]:
+        return list(self.tokenizer.encode(" " + text.strip()))
+
+    def read(self, rows: Sequence[Row], turn: Turn = nothing) -> list[RowResult]:
         """`rows` share context and prompt length. `turn` is called before each step: it may wait for urgent work."""
         encoded = self._encode(rows, rows[0].frames, turn)
         turn()
         languages = self._languages(rows, encoded)
-        readings = self._decode(rows, encoded, languages, rows[0].frames)
-        turn()
+        readings = self._decode(rows, encoded, languages, rows[0].frames, turn)
         failed = [slot for slot, reading in enumerate(readings) if self._needs_retry(rows[slot], reading)]
-        timed = self._align(rows, encoded, languages, readings, skip=failed)
+        timed = self._align(rows, encoded, languages, readings, turn, skip=failed)
         for slot in failed:
-            turn()
-            readings[slot], timed[slot] = self._retry(rows[slot], languages[slot], readings[slot])
+            readings[slot], timed[slot] = self._retry(rows[slot], languages[slot], readings[slot], turn)
         return [self._result(*found) for found in zip(rows, languages, readings, timed, strict=True)]
 
-    def _encode(self, rows: Sequence[Row], frames: int, turn: Callable[[], object] = nothing) -> list[Encoded]:
+    def _encode(self, rows: Sequence[Row], frames: int, turn: Turn) -> list[Encoded]:
         """One (positions, width) array per row, on the host: rows are regrouped for each later step."""
         encoded: list[Encoded] = []
         for part in self._parts(rows):
@@ -105,12 +107,14 @@ class Reader:
         encoded: Sequence[Encoded],
         languages: Sequence[Language],
         frames: int,
+        turn: Turn,
         temperature: float = 0.0,
     ) -> list[Reading]:
         prompts = [
             [*row.prompt, *self._tokenizers[language.code].sot_sequence, self.tokenizer.no_timestamps]
             for row, language in zip(rows, languages, strict=True)
         ]
+        turn()
         readings = generate(
             self.model,
             _view(encoded),
@@ -131,19 +135,19 @@ class Reader:
         """Nobody spoke, or what a text left out holds no clear words: then the text was right to leave it out."""
         return reading.silent(self.policy) or (row.is_rest and reading.failed(self.policy))
 
-    def _retry(self, row: Row, language: Language, first: Reading) -> tuple[Reading, list[Any]]:
+    def _retry(self, row: Row, language: Language, first: Reading, turn: Turn) -> tuple[Reading, list[Any]]:
         """The row alone in the full 30 s that the model was trained on, then warmer; without its prompt."""
         bare = replace(row, prompt=(), frames=FULL_FRAMES)
         self.work.retried_rows += 1
-        encoded = self._encode([bare], FULL_FRAMES)
+        encoded = self._encode([bare], FULL_FRAMES, turn)
         cold = () if row.frames == FULL_FRAMES and not row.prompt else (0.0,)
         tried = [first]
         for temperature in (*cold, *self.policy.temperatures):
-            tried += self._decode([bare], encoded, [language], FULL_FRAMES, temperature)
+            tried += self._decode([bare], encoded, [language], FULL_FRAMES, turn, temperature)
             if not self._needs_retry(row, tried[-1]):
                 break
         good = tried[-1] if not self._needs_retry(row, tried[-1]) else best_reading(tried, self.policy)
-        return good, self._align([bare], encoded, [language], [good])[0]
+        return good, self._align([bare], encoded, [language], [good], turn)[0]
 
     def _align(
         self,
@@ -151,6 +155,7 @@ class Reader:
         encoded: Sequence[Encoded],
         languages: Sequence[Language],
         readings: Sequence[Reading],
+        turn: Turn,
         skip: Sequence[int] = (),
     ) -> list[list[Any]]:
         """Words of each row; the model takes one language at a time."""
@@ -161,6 +166,7 @@ class Reader:
                 by_language[languages[slot].code].append(slot)
         for code, alike in by_language.items():
             for slots in self._parts(alike):
+                turn()
                 words = align_rows(
                     self.model,
                     _view([encoded[slot] for slot in slots]),

@@ -3,6 +3,7 @@
 import io
 import wave
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -264,6 +265,19 @@ def test_a_job_that_keeps_failing_is_given_up_and_told(context: Context, upload:
     assert (voice.state, voice.error_code, voice.transcript) == ("failed", "processing_failed", None)
 
 
+def test_a_language_that_the_model_does_not_know_is_told_with_what_to_do(
+    context: Context, upload: Upload, read: Read
+) -> None:
+    message_id = upload("late.ogg", language="xx")
+    drain(context)
+    voice = read(message_id).voice
+    assert voice is not None
+    assert voice.transcript is not None
+    assert (voice.state, voice.transcript.state, voice.transcript.error_code) == ("ready", "failed", "unknown_language")
+    assert "such as en, de, es, or none to detect it" in (voice.transcript.error_message or "")
+    assert [row.attempts for row in sql(context, "SELECT attempts FROM jobs WHERE queue = 'speech'")] == [1]
+
+
 def test_a_stopping_worker_hands_its_jobs_back(context: Context, upload: Upload, read: Read) -> None:
     message_id = upload("late.ogg")
     job = claim(context, "media")
@@ -311,3 +325,27 @@ def test_a_live_message_overtakes_a_batch_that_is_being_transcribed(
     assert finished[0] == live[0]
     assert set(finished) == {*live, *batch}
     assert read(live[0]).voice.transcript.state == "completed"  # type: ignore[union-attr]
+
+
+def test_live_messages_pass_while_recordings_are_fetched_for_a_batch(
+    context: Context, upload: Upload, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = [upload(name, lane=Lane.BATCH) for name in ("meeting.m4a", "vertrag.mp3", "informe.flac")]
+    Drain(context, None)("media")
+    # Without it, each original is decoded again.
+    sql(context, "UPDATE voices SET speech_key = NULL")
+    with context.database.transaction() as connection:
+        claimed = jobs.claim(connection, "speech", lane=None, limit=8, lease_s=30, worker="w")
+    passed: list[str] = []
+    real = speech._transcribe
+
+    def note(*arguments: Any) -> Any:
+        passed.append("the engine begins")
+        return real(*arguments)
+
+    monkeypatch.setattr(speech, "_transcribe", note)
+    failed: list[Exception] = []
+    speech.process(context, claimed, lambda _, error: failed.append(error), lambda: passed.append("live"))
+    assert passed[0] == "live"
+    assert failed == []
+    assert all(read(item).voice.transcript.state == "completed" for item in batch)  # type: ignore[union-attr]

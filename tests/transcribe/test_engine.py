@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ctranslate2 import StorageView
 
 from tests.transcribe.recordings import Recording, joined, recordings
 from transcribe import Clip, TranscribeError, TranscribeSettings, Transcript
 from transcribe.check import word_error_rate
 from transcribe.clip import SAMPLE_RATE
-from transcribe.decoding import Policy
+from transcribe.decoding import FULL_FRAMES, Policy
 from transcribe.engine import FittedEngine
 from transcribe.loading import MICRO_PROMPT, load
 from transcribe.protocol import Outcome
@@ -173,6 +174,32 @@ def test_a_live_message_is_read_while_a_batch_is_in_hand(engine: FittedEngine) -
     assert said(recordings()[1], live[0])
 
 
+def test_a_live_message_need_not_wait_until_a_batch_is_searched_for_speech(engine: FittedEngine) -> None:
+    hum = (0.2 * np.sin(np.arange(60 * SAMPLE_RATE) / 50)).astype(np.float32)
+    live: list[Outcome] = []
+
+    outcomes = engine.transcribe([Clip(hum)] * 4, lambda: live.extend(engine.transcribe([recordings()[1].clip])))
+
+    assert [read(outcome).state for outcome in outcomes] == ["no_speech"] * 4
+    assert all(said(recordings()[1], read(outcome)) for outcome in live)
+    assert len(live) > 1
+
+
+def test_a_live_message_waits_for_no_call_of_the_model_that_a_batch_has_made(engine: FittedEngine) -> None:
+    model = engine.reader.model
+    features = StorageView.from_array(np.zeros((6, model.n_mels, FULL_FRAMES), np.float32))
+    prompts = [[*engine.reader.tokenizer.sot_sequence]] * 6
+    batch = [
+        call for _ in range(engine.device.workers) for call in model.generate(features, prompts, asynchronous=True)
+    ]
+
+    (outcome,) = engine.transcribe([recordings()[1].clip])
+
+    assert said(recordings()[1], read(outcome))
+    assert not any(call.done() for call in batch)
+    assert all(call.result() for call in batch)
+
+
 def test_a_failure_between_groups_is_the_callers_and_leaves_the_engine_usable(engine: FittedEngine) -> None:
     def stop() -> None:
         raise KeyboardInterrupt
@@ -212,6 +239,15 @@ def test_a_prompt_longer_than_the_budget_is_cut(engine: FittedEngine) -> None:
 
     assert read(outcome).state == "completed"
     assert len(engine.reader.prompt_tokens(clip.prompt or "")) == MICRO_PROMPT + 1
+
+
+def test_names_are_cut_before_the_operators_terms_are(engine: FittedEngine) -> None:
+    clip = replace(recordings()[0].clip, prompt="Anna, Bob, Carlos, " * 200)
+
+    (row, *_) = replace(engine, hotwords="Dvořák").rows([clip])
+
+    assert len(row.prompt) == MICRO_PROMPT + 1
+    assert engine.reader.tokenizer.decode(list(row.prompt[1:])).startswith(" Dvořák, Anna, Bob")
 
 
 def test_what_looks_wrong_is_read_again_in_full_and_never_without_end() -> None:
