@@ -21,7 +21,7 @@ class Clip:
     samples: float32, 16 kHz, mono, full scale 1.0, at most 61 s.
     language: obeyed when given ("en", "pt-BR"); otherwise the language is detected.
     prior: how usual each language is here (thread, sender), any positive weights; decides unsure detections.
-    prompt: names and terms that may occur; cut to the model's budget.
+    prompt: names and terms that may occur; cut to what the operator's hotwords leave of the model's budget.
     """
 
     samples: Samples

@@ -15,7 +15,7 @@ class ModelError(Exception):
     """Why a model cannot be used, and what to do about it.
 
     Codes: `unknown_model`, `model_missing`, `model_incomplete`, `not_whisper`, `hub_unreachable`, `demo_model`,
-    `device_unavailable`, `compute_type_unavailable`, `unknown_language`, `no_recordings`.
+    `device_unavailable`, `compute_type_unavailable`, `unknown_language`, `prompt_too_long`, `no_recordings`.
     """
 
     def __init__(self, code: str, message: str) -> None:

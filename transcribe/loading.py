@@ -11,9 +11,9 @@ from transcribe.decoding import FRAMES_PER_SECOND, PROMPT_BUDGET, Policy
 from transcribe.devices import Device, choose_device
 from transcribe.engine import FittedEngine
 from transcribe.errors import ModelError
-from transcribe.models import ResolvedModel, resolve_model
-from transcribe.reader import Reader
-from transcribe.rows import Context
+from transcribe.models import CONVERT, ResolvedModel, resolve_model
+from transcribe.reader import Reader, Work
+from transcribe.rows import Context, Row
 from transcribe.settings import TranscribeSettings
 
 # micro was trained on every length, but on few sentences at a time. For weights that nobody measured, a floor of 10 s
@@ -24,6 +24,10 @@ CAREFUL_CONTEXT = Context(tail_s=2.5, floor_s=10.0)
 MICRO_PROMPT = 60
 # Where every window costs 30 s, they had better be long.
 LONGEST_FULL_WINDOW_S = 28.0
+# Reads one token, whatever comes out.
+TRIAL = Policy(
+    lowest_logprob=None, highest_compression=None, no_speech=None, read_on=False, tokens_per_second=1.0, spare_tokens=0
+)
 # From glibc's malloc.h. Other C libraries have no mallopt, or ignore it.
 _M_ARENA_MAX = -8
 
@@ -32,16 +36,7 @@ def load(settings: TranscribeSettings, policy: Policy | None = None) -> FittedEn
     """Resolve and load the model that `settings` names. Raises ModelError."""
     resolved = resolve_model(settings.model)
     device = choose_device(settings)
-    whisper = _load(resolved, device)
-    _check_languages(settings, whisper.supported_languages)
-    reader = Reader(
-        whisper,
-        policy or Policy(),
-        settings.languages,
-        settings.word_timestamps,
-        together=device.together,
-        prompt_budget=MICRO_PROMPT if resolved.demo else PROMPT_BUDGET,
-    )
+    reader = _reader(settings, policy or Policy(), resolved, device)
     context = choose_context(settings, resolved)
     return FittedEngine(
         resolved.name, resolved.version, reader, context, device, settings.usual_language, settings.hotwords
@@ -61,25 +56,58 @@ def choose_context(settings: TranscribeSettings, model: ResolvedModel) -> Contex
     return replace(context, tail_s=tail, floor_s=floor)
 
 
-def _load(resolved: ResolvedModel, device: Device) -> WhisperModel:
+def _reader(settings: TranscribeSettings, policy: Policy, resolved: ResolvedModel, device: Device) -> Reader:
     _limit_arenas()
     try:
-        whisper = WhisperModel(
-            str(resolved.path),
-            device=device.name,
-            compute_type=device.compute_type,
-            cpu_threads=device.threads,
-            # One more than groups are computed at a time: a live message waits for no step of theirs.
-            num_workers=device.workers + 1,
+        whisper = _whisper(resolved, device)
+        _check_languages(settings, whisper.supported_languages)
+        reader = Reader(
+            whisper,
+            policy,
+            settings.languages,
+            settings.word_timestamps,
+            together=device.together,
+            prompt_budget=MICRO_PROMPT if resolved.demo else PROMPT_BUDGET,
         )
-        # A missing GPU library is only missed by the first computation.
-        nothing = np.zeros((1, whisper.model.n_mels, FRAMES_PER_SECOND), np.float32)
-        whisper.model.encode(ctranslate2.StorageView.from_array(nothing))
-    except (RuntimeError, ValueError) as error:
+        _check_hotwords(settings.hotwords, reader)
+        _try_out(reader)
+    except ModelError:
+        raise
+    except Exception as error:
+        # The tokenizer's library knows no kinds of errors.
         raise _load_error(resolved, device, str(error)) from error
     # Warm retries draw tokens by lot: the same lots after every start.
     ctranslate2.set_random_seed(0)
-    return whisper
+    return reader
+
+
+def _whisper(resolved: ResolvedModel, device: Device) -> WhisperModel:
+    return WhisperModel(
+        str(resolved.path),
+        device=device.name,
+        compute_type=device.compute_type,
+        cpu_threads=device.threads,
+        # One more than groups are computed at a time: a live message waits for no step of theirs.
+        num_workers=device.workers + 1,
+    )
+
+
+def _check_hotwords(hotwords: str, reader: Reader) -> None:
+    """Names of people are cut to what is left; what an operator wrote down is meant as a whole."""
+    needed = len(reader.text_tokens(hotwords)) if hotwords.strip() else 0
+    if needed > reader.prompt_budget:
+        raise ModelError(
+            "prompt_too_long",
+            f"EARSHOT_HOTWORDS takes {needed} tokens and this model at most {reader.prompt_budget}: leave terms out",
+        )
+
+
+def _try_out(reader: Reader) -> None:
+    """Missing GPU libraries, and files that do not belong together, are only missed by the first computation."""
+    bands = len(reader.whisper.feature_extractor.mel_filters)
+    nothing = np.zeros((bands, FRAMES_PER_SECOND), np.float32)
+    row = Row(0, nothing, 0.0, 1.0, ((0.0, 1.0),), None, {}, (), FRAMES_PER_SECOND)
+    replace(reader, policy=TRIAL, work=Work()).read([row])
 
 
 def _limit_arenas() -> None:
@@ -96,7 +124,11 @@ def _load_error(resolved: ResolvedModel, device: Device, cause: str) -> ModelErr
             "cuDNN 9 (pip install nvidia-cublas-cu12 nvidia-cudnn-cu12, with their lib folders in LD_LIBRARY_PATH); "
             "EARSHOT_DEVICE=cpu works without",
         )
-    return ModelError("model_incomplete", f"could not load {resolved.path}: {cause}. Fetch or convert it again")
+    return ModelError(
+        "model_incomplete",
+        f"could not use {resolved.path}: its files are damaged or do not belong together ({cause}). "
+        f"Fetch or convert it again ({CONVERT})",
+    )
 
 
 def _check_languages(settings: TranscribeSettings, supported: Collection[str]) -> None:

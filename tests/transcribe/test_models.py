@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from transcribe import ModelError, TranscribeSettings, fetch_model, list_models, load_engine, resolve_model
+from transcribe.loading import MICRO_PROMPT
 from transcribe.models import MICRO_PATH
 
 
@@ -74,10 +75,35 @@ def test_a_broken_model_file_is_told_when_it_is_loaded(folder: Path) -> None:
     assert raised.value.code == "model_incomplete"
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("tokenizer.json", "{broken"),
+        ("tokenizer.json", json.dumps({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}})),
+        ("vocabulary.json", '["a", "b"]'),
+        ("preprocessor_config.json", '{"feature_size": 128}'),
+        ("config.json", '{"lang_ids": "x"}'),
+    ],
+)
+def test_files_that_do_not_belong_together_are_told_before_any_message_fails_by_them(
+    folder: Path, file: str, content: str
+) -> None:
+    (folder / file).write_text(content)
+    with pytest.raises(ModelError, match="do not belong together") as raised:
+        load_engine(TranscribeSettings(model=str(folder)))
+    assert raised.value.code == "model_incomplete"
+
+
 def test_settings_for_a_language_that_does_not_exist_stop_the_start() -> None:
     with pytest.raises(ModelError, match="EARSHOT_LANGUAGES") as raised:
         load_engine(TranscribeSettings(model="micro", languages=("en", "xx")))
     assert raised.value.code == "unknown_language"
+
+
+def test_hotwords_that_the_model_has_no_room_for_stop_the_start() -> None:
+    with pytest.raises(ModelError, match=f"at most {MICRO_PROMPT}: leave terms out") as raised:
+        load_engine(TranscribeSettings(model="micro", hotwords="Dvořák, Szymborska, " * 20))
+    assert raised.value.code == "prompt_too_long"
 
 
 def test_a_hub_out_of_reach_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
