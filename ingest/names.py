@@ -7,6 +7,15 @@ from pydantic import AfterValidator, StringConstraints
 MAX_USER = 128
 MAX_TITLE = 200
 MAX_EXTERNAL_ID = 200
+# What Whisper was trained on; a model may know fewer.
+_CODES = (
+    "af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha haw he hi hr ht hu hy id is"
+    " it ja jw ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt my ne nl nn no oc pa pl ps pt ro ru sa sd si sk"
+    " sl sn so sq sr su sv sw ta te tg th tk tl tr tt uk ur uz vi yi yo yue zh"
+)
+LANGUAGES = frozenset(_CODES.split())
+# What phones call some of them.
+_OTHER_CODES = {"nb": "no", "fil": "tl", "iw": "he", "in": "id", "ji": "yi", "jv": "jw", "cmn": "zh"}
 
 
 def printable(text: str) -> str:
@@ -15,8 +24,14 @@ def printable(text: str) -> str:
     return text
 
 
-def _primary_subtag(language: str) -> str:
-    return language.partition("-")[0].lower()
+def _known_language(tag: str) -> str:
+    code = tag.partition("-")[0].lower()
+    code = _OTHER_CODES.get(code, code)
+    if code not in LANGUAGES:
+        raise ValueError(
+            "no speech model knows this language: give a code such as en, de or pt-BR, or none to detect it"
+        )
+    return code
 
 
 UserId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_USER), AfterValidator(printable)]
@@ -26,5 +41,5 @@ ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_EXTER
 Language = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}$", max_length=40),
-    AfterValidator(_primary_subtag),
+    AfterValidator(_known_language),
 ]

@@ -42,8 +42,11 @@ def hand_back(context: Context, job: Job) -> None:
         log.warning("%s not handed back: %s", job.id, error)
 
 
-def bury(connection: Connection, dead: DeadJob, cause: str = "worker_died") -> None:
-    """Tells the message that its job was given up, or the run. The original is kept and the job can be revived."""
+def bury(connection: Connection, dead: DeadJob, cause: str = "worker_died", advice: str | None = None) -> None:
+    """Tells the message that its job was given up, or the run. The original is kept and the job can be revived.
+
+    With `advice` on what the sender can put right, `cause` and that are told instead of a general apology.
+    """
     if dead.run_id is not None:
         run_items.give_up(connection, dead.run_id, dead.message_id, cause)
     elif dead.queue == "media":
@@ -58,8 +61,8 @@ def bury(connection: Connection, dead: DeadJob, cause: str = "worker_died") -> N
         transcripts.fail(
             connection,
             dead.transcript_id,
-            code="transcription_failed",
-            message="We could not transcribe this recording. It can be tried again.",
+            code=cause if advice else "transcription_failed",
+            message=advice or "We could not transcribe this recording. It can be tried again.",
             quiet=dead.quiet,
         )
 
@@ -75,7 +78,7 @@ def _blame(context: Context, job: Job, error: Exception) -> None:
     with context.database.transaction() as connection:
         if jobs.blame(connection, job, reason=f"{type(error).__name__}: {error}"[:500], final=final):
             dead = DeadJob(job.id, job.queue, job.message_id, job.transcript_id, job.run_id, job.quiet)
-            bury(connection, dead, _cause(error))
+            bury(connection, dead, _cause(error), _advice(error))
 
 
 def _cause(error: Exception) -> str:
@@ -83,3 +86,8 @@ def _cause(error: Exception) -> str:
     if isinstance(error, TranscribeError):
         return error.code
     return "audio_gone" if isinstance(error, AudioGone) else type(error).__name__
+
+
+def _advice(error: Exception) -> str | None:
+    """For whoever asked for a language that this model does not know; all else is ours to put right."""
+    return error.message if isinstance(error, TranscribeError) and error.code == "unknown_language" else None

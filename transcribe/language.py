@@ -9,6 +9,8 @@ SURE_WHEN_SHORT = 0.8
 SHORT_S = 4.0
 # What a prior leaves to the languages it does not name, so that it never rules one out.
 UNNAMED_WEIGHT = 0.02
+# So many language codes tell a reader less than an example does.
+MANY = 10
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,9 @@ def canonical_language(language: str, supported: Collection[str]) -> str:
     """`pt-BR` is `pt` to the model. Raises TranscribeError `unknown_language`."""
     code = language.strip().lower().replace("_", "-").split("-")[0]
     if code not in supported:
+        known = ", ".join(sorted(supported)) if len(supported) < MANY else "a code such as en, de, es"
         raise TranscribeError(
-            "unknown_language",
-            f"the model knows no language {language!r}: give a code such as en, de, es, or none to detect it",
+            "unknown_language", f"the model knows no language {language!r}: give {known}, or none to detect it"
         )
     return code
 

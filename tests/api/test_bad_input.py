@@ -153,7 +153,15 @@ def test_a_position_that_is_none_is_refused(alice: Person, played: str, body: di
 
 @pytest.mark.parametrize(
     "query",
-    ["language=x", "language=%00", "language=en%0aX", "language=" + "a" * 500, "external_id=%00", "external_id="],
+    [
+        "language=x",
+        "language=xx",
+        "language=%00",
+        "language=en%0aX",
+        "language=" + "a" * 500,
+        "external_id=%00",
+        "external_id=",
+    ],
 )
 def test_upload_parameters_are_checked(alice: Person, thread: str, recording: bytes, query: str) -> None:
     answer = alice.post(f"/v1/threads/{thread}/voice-messages?{query}", content=recording)

@@ -41,6 +41,6 @@ def test_language_tags_are_understood(given: str, code: str) -> None:
 
 @pytest.mark.parametrize("given", ["", "xx", "english", "../en", "🙂"])
 def test_a_language_that_does_not_exist_is_named(given: str) -> None:
-    with pytest.raises(TranscribeError, match="such as en, de, es") as raised:
+    with pytest.raises(TranscribeError, match="give de, en, es, or none") as raised:
         canonical_language(given, ["en", "de", "es"])
     assert raised.value.code == "unknown_language"
