@@ -6,10 +6,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from benchmarks.load import Message
+from transcribe import Clip
 
 
 def peak_memory(side: str, model: str, messages: Sequence[Message]) -> float:
-    """Megabytes resident at most, without those of the messages themselves (a few MB)."""
+    """Megabytes resident at most, with live messages coming all the time, and those of the messages (a few MB)."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_run, args=(side, model, list(messages), sender))
@@ -22,10 +23,15 @@ def peak_memory(side: str, model: str, messages: Sequence[Message]) -> float:
 
 
 def _run(side: str, model: str, messages: list[Message], sender: Connection) -> None:
-    from benchmarks.speech_sides import EQUAL_WORK, engine_for, equal_faster_whisper, faster_whisper, ours
+    from benchmarks.speech_sides import EQUAL_WORK, engine_for, equal_faster_whisper, faster_whisper
 
     if side == "earshot":
-        ours(side, engine_for(model, policy=EQUAL_WORK)).run(messages)
+        engine, clips = engine_for(model, policy=EQUAL_WORK), [Clip(message.samples) for message in messages]
+
+        def live() -> None:
+            engine.transcribe(clips[:1])
+
+        engine.transcribe(clips, live)
     else:
         equal_faster_whisper(side, faster_whisper(model), 5).run(messages)
     sender.send(_highest_mb())
