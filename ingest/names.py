@@ -1,8 +1,9 @@
 """What callers may call people, threads, messages and languages, in whichever way they tell us."""
 
+import re
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 MAX_USER = 128
 MAX_TITLE = 200
@@ -14,6 +15,7 @@ _CODES = (
     " sl sn so sq sr su sv sw ta te tg th tk tl tr tt uk ur uz vi yi yo yue zh"
 )
 LANGUAGES = frozenset(_CODES.split())
+_TAG = "[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}"
 # What phones call some of them.
 _OTHER_CODES = {"nb": "no", "fil": "tl", "iw": "he", "in": "id", "ji": "yi", "jv": "jw", "cmn": "zh"}
 
@@ -27,7 +29,7 @@ def printable(text: str) -> str:
 def _known_language(tag: str) -> str:
     code = tag.partition("-")[0].lower()
     code = _OTHER_CODES.get(code, code)
-    if code not in LANGUAGES:
+    if not re.fullmatch(_TAG, tag) or code not in LANGUAGES:
         raise ValueError(
             "no speech model knows this language: give a code such as en, de or pt-BR, or none to detect it"
         )
@@ -40,6 +42,6 @@ ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=MAX_EXTER
 # A language tag such as en or pt-BR, of which the models know the first part.
 Language = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}$", max_length=40),
+    Field(max_length=40, json_schema_extra={"pattern": f"^{_TAG}$"}),
     AfterValidator(_known_language),
 ]

@@ -19,7 +19,7 @@ def test_a_phones_language_tag_is_understood(tag: str, code: str) -> None:
     assert LANGUAGE.validate_python(tag) == code
 
 
-@pytest.mark.parametrize("tag", ["xx", "tlh", "xx-EN"])
+@pytest.mark.parametrize("tag", ["xx", "tlh", "xx-EN", "klingon", "", "en\n", "../en"])
 def test_a_language_that_no_model_knows_is_refused_with_what_to_do(tag: str) -> None:
     with pytest.raises(ValidationError, match="such as en, de or pt-BR, or none to detect it"):
         LANGUAGE.validate_python(tag)
