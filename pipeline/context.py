@@ -35,7 +35,7 @@ class Context:
     @cached_property
     def engine(self) -> Engine:
         """Loaded at first use. Raises ModelError, also for the demo model in production."""
-        resolve_model(self.settings.transcribe.model, allow_micro=self._may_use_micro)
+        resolve_model(self.settings.transcribe.model, allow_micro=self.settings.may_use_micro)
         return load_engine(self.settings.transcribe)
 
     def engine_for(self, model: str | None) -> Engine:
@@ -51,14 +51,10 @@ class Context:
             return self._others[model]
 
     def _load(self, model: str) -> Engine:
-        wanted = resolve_model(model, allow_micro=self._may_use_micro)
+        wanted = resolve_model(model, allow_micro=self.settings.may_use_micro)
         if wanted.path == resolve_model(self.settings.transcribe.model).path:
             return self.engine
         return load_engine(self.settings.transcribe.model_copy(update={"model": model}))
-
-    @property
-    def _may_use_micro(self) -> bool:
-        return self.settings.transcribe.allow_micro or self.settings.pipeline.deployment == "local"
 
     def close(self) -> None:
         self.leases.close()

@@ -91,7 +91,7 @@ def _jail(settings: Settings) -> Iterator[Finding]:
 
 def _model(settings: Settings) -> Iterator[Finding]:
     try:
-        model = resolve_model(settings.transcribe.model)
+        model = resolve_model(settings.transcribe.model, allow_micro=settings.may_use_micro)
     except ModelError as error:
         yield Finding("error", "model", error.message)
         return

@@ -39,3 +39,7 @@ class Settings:
     transcode: TranscodeSettings = field(default_factory=TranscodeSettings)
     transcribe: TranscribeSettings = field(default_factory=TranscribeSettings)
     pipeline: PipelineSettings = field(default_factory=PipelineSettings)
+
+    @property
+    def may_use_micro(self) -> bool:
+        return self.transcribe.allow_micro or self.pipeline.deployment == "local"

@@ -64,14 +64,14 @@ def resolve_model(name: str = "auto", *, allow_micro: bool = True) -> ResolvedMo
 def fetch_model(name: str) -> ResolvedModel:
     """Download a model from the hub into its cache, with faster-whisper's own loading. Raises ModelError."""
     from faster_whisper.utils import download_model
-    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
-    if name == MICRO:
-        return _named(MICRO)
+    if name == MICRO or _is_folder(name):
+        return _named(name)
     _must_be_known(name)
     try:
         path = Path(download_model(name))
-    except RepositoryNotFoundError as error:
+    except (RepositoryNotFoundError, HFValidationError) as error:
         raise ModelError("unknown_model", f"the hub has no model {name!r}: check its id") from error
     except (HfHubHTTPError, OSError) as error:
         raise ModelError(
@@ -106,8 +106,8 @@ def _fetched() -> list[ResolvedModel]:
 def _named(name: str) -> ResolvedModel:
     if name == MICRO:
         return _checked(MICRO, MICRO_PATH)
-    folder = _folder(name)
-    if name not in _known_names() and (folder.is_dir() or name.startswith((".", "/", "~"))):
+    if _is_folder(name):
+        folder = _folder(name)
         own_name = folder.resolve().name
         return _checked(own_name if own_name != MICRO else str(folder.resolve()), folder)
     _must_be_known(name)
@@ -115,6 +115,10 @@ def _named(name: str) -> ResolvedModel:
     if path is None:
         raise ModelError("model_missing", f"model {name!r} is not on this machine: run `earshot models fetch {name}`")
     return _checked(name, path)
+
+
+def _is_folder(name: str) -> bool:
+    return name not in _known_names() and (_folder(name).is_dir() or name.startswith((".", "/", "~")))
 
 
 def _folder(name: str) -> Path:

@@ -1,5 +1,6 @@
 """The embedded stack: everything on this machine, from wheels."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
 DataDir = Annotated[Path, typer.Option(help="Where everything is kept.")]
 Host = Annotated[str, typer.Option(help="Address of the API.")]
 Port = Annotated[int, typer.Option(help="Port of the API; 0 takes a free one.")]
-Model = Annotated[str, typer.Option(help="Whisper model: a name, a path, or auto (a fetched one before micro).")]
+Model = Annotated[
+    str,
+    typer.Option(
+        help="Whisper model: a name (fetched when it is not here), a path, or auto (a fetched one before micro)."
+    ),
+]
 DEFAULT_PORT = 8300
 _TOKEN_S = 30 * 24 * 3600
 
@@ -28,6 +34,8 @@ def up(
 ) -> None:
     """Run the whole stack until Ctrl-C."""
     from pipeline import embedded
+
+    fetch_where_missing(model)
 
     def ready(stack: "StackInfo") -> None:
         typer.echo(f"ready {stack.url}")
@@ -47,6 +55,7 @@ def demo(
     from pipeline import embedded
     from pipeline.commands import showcase
 
+    fetch_where_missing(model)
     status = 1
 
     def ready(stack: "StackInfo") -> bool:
@@ -59,6 +68,22 @@ def demo(
 
     stopped = embedded.run(data_dir, host="127.0.0.1", port=port, model=model, ready=ready)
     sys.exit(status or stopped)
+
+
+def fetch_where_missing(model: str) -> None:
+    """So that the worker finds the model that is named. Raises ModelError, before anything is started."""
+    from transcribe import ModelError, fetch_model, resolve_model
+
+    name = model if model != "auto" else os.environ.get("EARSHOT_MODEL", "auto")
+    if name in ("auto", "micro", ""):
+        return
+    try:
+        resolve_model(name)
+    except ModelError as error:
+        if error.code != "model_missing":
+            raise
+        typer.echo(f"fetching {name}", err=True)
+        fetch_model(name)
 
 
 def page_address(stack: "StackInfo", user: str) -> str:

@@ -15,6 +15,7 @@ from pipeline.commands.errors import UserError
 from pipeline.context import Context
 from storage import jobs
 from tests.pipeline.conftest import Upload, sql
+from transcribe import ModelError
 
 SECRET = "a secret for tests that is long enough"
 
@@ -31,6 +32,7 @@ def earshot(context: Context, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
         "AWS_ACCESS_KEY_ID": storage.s3_access_key,
         "AWS_SECRET_ACCESS_KEY": storage.s3_secret_key.get_secret_value(),
         "EARSHOT_MODEL": "micro",
+        "EARSHOT_ALLOW_MICRO": "true",
         "EARSHOT_JWT_SECRET": SECRET,
         "EARSHOT_JAIL": "weak",
     }.items():
@@ -50,6 +52,30 @@ def test_doctor_says_what_is_wrong(earshot: CliRunner, monkeypatch: pytest.Monke
     result = earshot.invoke(app, ["doctor"])
     assert result.exit_code == 1
     assert "EARSHOT_DATABASE_URL" in result.output
+
+
+def test_doctor_says_that_production_does_not_start_on_the_demo_model(
+    earshot: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARSHOT_ALLOW_MICRO", "false")
+    result = earshot.invoke(app, ["doctor"])
+    assert result.exit_code == 1
+    assert "EARSHOT_ALLOW_MICRO" in result.output
+
+
+@pytest.mark.parametrize(
+    ("model", "code"),
+    [("enormous", "unknown_model"), ("base", "hub_unreachable"), ("/no/such/folder", "model_missing")],
+)
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_the_local_stack_does_not_start_without_the_model_that_is_named(
+    earshot: CliRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, model: str, code: str
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    result = earshot.invoke(app, [command, "--data-dir", str(tmp_path / "data"), "--port", "0", "--model", model])
+    assert isinstance(result.exception, ModelError)
+    assert result.exception.code == code
+    assert not (tmp_path / "data").exists()
 
 
 def test_the_last_line_of_token_is_one_that_the_api_believes(earshot: CliRunner) -> None:

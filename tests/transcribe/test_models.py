@@ -113,9 +113,10 @@ def test_a_hub_out_of_reach_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert raised.value.code == "hub_unreachable"
 
 
-def test_fetching_a_name_nobody_knows_is_told_at_once() -> None:
-    with pytest.raises(ModelError, match="no model is called") as raised:
-        fetch_model("bass")
+@pytest.mark.parametrize(("name", "advice"), [("bass", "no model is called"), ("a/b/c", "check its id")])
+def test_fetching_a_name_nobody_knows_is_told_at_once(name: str, advice: str) -> None:
+    with pytest.raises(ModelError, match=advice) as raised:
+        fetch_model(name)
     assert raised.value.code == "unknown_model"
 
 
