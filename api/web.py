@@ -7,12 +7,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
 
 from api.services import Services
-from pipeline.playback import PresignedPlayback
 
 _PAGE = Path(__file__).parent / "page"
 
@@ -63,23 +61,9 @@ def _read(file: Path, changed_ns: int) -> Content:
 
 def _content_security_policy(services: Services) -> str:
     """Nothing but our own files, and recordings from where playback URLs lead."""
-    media = " ".join(dict.fromkeys(["'self'", *_playback_origins(services)]))
+    media = f"'self' {services.playback.origin}"
     return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; manifest-src 'self';"
-        f" img-src 'self' data:; media-src {media} blob:; connect-src {media};"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
+        f" media-src {media} blob:; connect-src {media};"
         " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-
-
-def _playback_origins(services: Services) -> list[str]:
-    if not isinstance(services.playback, PresignedPlayback):
-        return [_origin(str(services.api.public_url))]
-    endpoint = services.storage.s3_public_url or services.storage.s3_endpoint_url
-    if endpoint is None:
-        return [f"https://{services.storage.s3_bucket}.s3.{services.storage.s3_region}.amazonaws.com"]
-    return [_origin(endpoint)]
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"

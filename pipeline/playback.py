@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal, Protocol, Self
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from pydantic import AnyHttpUrl, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -52,9 +52,15 @@ class Playback(Protocol):
 
 class PresignedPlayback:
     def __init__(self, store: ObjectStore, ttl_s: int) -> None:
+        self._store = store
         self._ttl_s = ttl_s
         # A page of messages that is read again within the step is not signed again.
         self._sign = lru_cache(maxsize=4096)(store.presign_get)
+
+    @property
+    def origin(self) -> str:
+        """Where all its URLs lead to."""
+        return self._store.public_origin()
 
     def link(self, message_id: str, rendition: StoredRendition) -> Link:
         """An absolute URL at the object store's public address; raises StorageUnavailable without credentials."""
@@ -71,6 +77,11 @@ class ProxiedPlayback:
         self._secret = secret
         self._ttl_s = ttl_s
         self._link = lru_cache(maxsize=4096)(self._made)
+
+    @property
+    def origin(self) -> str:
+        parts = urlsplit(self._public_url)
+        return f"{parts.scheme}://{parts.netloc}"
 
     def link(self, message_id: str, rendition: StoredRendition) -> Link:
         return self._link(message_id, rendition.format, expiry(self._ttl_s))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
+from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
@@ -140,6 +141,11 @@ class ObjectStore:
         headers = upload_headers(size, content_type, sha256)
         return self._signed("put_object", key, {}, headers, datetime.now(UTC) + ttl), headers
 
+    def public_origin(self) -> str:
+        """Where every signed URL leads to: scheme, host and port, as a browser names an origin."""
+        parts = urlsplit(self._plain("get_object", {"Key": "any"}))
+        return f"{parts.scheme}://{parts.netloc}"
+
     def ensure_bucket(self) -> None:
         """Makes the bucket unless it is there."""
         place = {} if self._region == "us-east-1" else {"LocationConstraint": self._region}
@@ -195,12 +201,14 @@ class ObjectStore:
     ) -> str:
         """The library writes the plain URL in the endpoint's style, then `sign` signs it with a date of our choice."""
         with translated(key):
-            plain = self._clients.public.generate_presigned_url(
-                operation, Params={"Bucket": self._bucket, "Key": key, **parameters}
-            )
+            plain = self._plain(operation, {"Key": key, **parameters})
             method = "PUT" if operation == "put_object" else "GET"
             credentials = self._clients.credentials()
             return sign(method, plain, headers, credentials=credentials, region=self._region, expires_at=expires_at)
+
+    def _plain(self, operation: str, parameters: dict[str, str]) -> str:
+        url: str = self._clients.public.generate_presigned_url(operation, Params={"Bucket": self._bucket, **parameters})
+        return url
 
     def _deletion(self) -> Deletion:
         return Deletion(self._s3, self._bucket, versioned=self.versioning() in ("enabled", "suspended"))

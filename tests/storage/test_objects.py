@@ -222,6 +222,22 @@ class TestEveryObjectStore:
         )
         assert url.startswith(f"https://media.example.org/s3/{bucket}/p/x?")
 
+    @pytest.mark.parametrize(
+        ("changes", "origin"),
+        [
+            ({"s3_endpoint_url": None}, "https://voices.s3.amazonaws.com"),
+            ({"s3_endpoint_url": None, "s3_region": "eu-west-1"}, "https://voices.s3.eu-west-1.amazonaws.com"),
+            ({"s3_endpoint_url": None, "s3_bucket": "my.voices"}, "https://s3.amazonaws.com"),
+            ({"s3_addressing": "virtual", "s3_public_url": "https://s3.example.org"}, "https://voices.s3.example.org"),
+            ({"s3_public_url": "https://media.example.org:8443/s3"}, "https://media.example.org:8443"),
+        ],
+    )
+    def test_knows_where_its_urls_lead(self, server: S3, changes: dict[str, str | None], origin: str) -> None:
+        store = ObjectStore(storage_settings(server, "voices").model_copy(update=changes))
+        expires_at = datetime.now(UTC) + timedelta(hours=1)
+        assert store.presign_get("p/x", expires_at=expires_at, content_type="audio/mp4").startswith(f"{origin}/")
+        assert store.public_origin() == origin
+
     def test_makes_its_bucket_once(self, store: ObjectStore) -> None:
         put(store, "a/kept", b"x")
         store.ensure_bucket()
