@@ -60,7 +60,7 @@ export class Composer {
   #key(event) {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
-    this.element.requestSubmit();
+    if (!event.repeat) this.element.requestSubmit();
   }
 
   async #submit(event) {

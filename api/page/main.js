@@ -23,6 +23,7 @@ class Page {
   #signals;
   #thread = null;
   #goal = null;
+  #unopened = false;
 
   constructor(token) {
     this.#client = new Client("", token);
@@ -30,7 +31,7 @@ class Page {
     this.#outbox = new Outbox(this.#client);
     this.#signals = new Signals(this.#client);
     this.#list = new ThreadList(this.#client, this.#signals);
-    this.offline = h("p", { class: "offline" });
+    this.offline = h("header", { class: "offline", hidden: true });
     this.pane = h("main", { id: "thread" }, hint());
     this.#build();
     this.#listen();
@@ -46,9 +47,10 @@ class Page {
       this.#client,
       (message, start) => this.#goTo(message, start),
       (on) => (this.#list.element.hidden = on),
+      (thread) => this.#list.nameOf(thread),
     );
-    const side = h("aside", { "aria-label": "Threads" }, head, this.offline, search.element, this.#list.element);
-    app.replaceChildren(side, this.pane);
+    const side = h("aside", { "aria-label": "Threads" }, head, search.element, this.#list.element);
+    app.replaceChildren(this.offline, side, this.pane);
   }
 
   #listen() {
@@ -75,6 +77,8 @@ class Page {
     const sentence = online ? "" : "Offline. Trying again…";
     const isNews = this.offline.textContent !== sentence;
     say(this.offline, sentence);
+    this.offline.hidden = online;
+    if (online && this.#unopened) this.#route();
     if (isNews) announce(sentence || "Online again.", () => this.offline.textContent === sentence);
   }
 
@@ -100,6 +104,7 @@ class Page {
     const before = this.#thread?.id;
     this.#thread?.close();
     this.#thread = null;
+    this.#unopened = false;
     this.#list.mark(id);
     set(app, "data-open", id !== "");
     if (!id) this.#close(before);
@@ -132,16 +137,28 @@ class Page {
       const found = await this.#client.get(`/v1/threads/${encodeURIComponent(id)}`);
       if (location.hash.slice(1) !== id) return;
       const parts = { client: this.#client, live: this.#live, outbox: this.#outbox, signals: this.#signals };
-      this.#thread = new Thread(parts, found);
+      const thread = (this.#thread = new Thread(parts, found));
       this.#live.open(id);
-      this.pane.replaceChildren(this.#thread.element);
-      await this.#thread.load();
-      this.#thread.heading.focus({ preventScroll: true });
+      this.pane.replaceChildren(thread.element);
+      await thread.load();
+      if (this.#thread !== thread) return;
+      thread.heading.focus({ preventScroll: true });
       this.#reach();
     } catch (problem) {
-      this.pane.replaceChildren(h("p", { class: "plain" }, problem.message));
-      this.#live.open(null);
+      if (location.hash.slice(1) === id) this.#giveUp(problem);
     }
+  }
+
+  /** What passes is tried again by itself when the server answers. */
+  #giveUp({ message, status }) {
+    this.#thread?.close();
+    this.#thread = null;
+    this.#live.open(null);
+    this.#unopened = status === 0 || status >= 500;
+    const again = this.#unopened && h("button", { type: "button", class: "quiet", onclick: () => this.#route() }, "Try again");
+    const back = h("a", { class: "back quiet", href: "#" }, "All threads");
+    const acts = h("p", { class: "acts" }, again, back);
+    this.pane.replaceChildren(h("section", { class: "plain" }, h("h1", {}, "This thread can't be opened"), h("p", {}, message), acts));
   }
 
   #leave() {

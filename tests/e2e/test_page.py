@@ -2,9 +2,10 @@
 
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from pipeline.embedded import StackInfo
+from tests.e2e.accessibility import assert_accessible
 from tests.e2e.conftest import Visiting
 from tests.e2e.people import Person
 
@@ -141,6 +142,66 @@ def test_a_lost_line_is_told_and_what_was_missed_comes(alice: Person, bob: Perso
     expect(page.get_by_role("list", name="Messages")).to_contain_text("Did you hear me?")
     expect(page.locator(".offline")).to_be_empty()
     visitor.forgive("ERR_INTERNET_DISCONNECTED")
+
+
+def test_a_lost_line_is_told_on_a_small_screen_too(alice: Person, visit: Visiting) -> None:
+    thread = alice.start_thread("bob")
+    visitor = visit(alice, viewport={"width": 360, "height": 640})
+    page = visitor.open(thread)
+    visitor.context.set_offline(True)
+    expect(page.get_by_text("Offline. Trying again…").first).to_be_in_viewport(ratio=1)
+    expect(page.get_by_label("Message", exact=True)).to_be_in_viewport(ratio=1)
+    visitor.context.set_offline(False)
+    expect(page.locator(".offline")).to_be_hidden()
+    visitor.forgive("ERR_INTERNET_DISCONNECTED")
+
+
+def test_a_thread_that_was_chosen_without_a_line_opens_when_it_is_back(
+    alice: Person, bob: Person, visit: Visiting
+) -> None:
+    thread = alice.start_thread("bob")
+    bob.write(thread, "Are you there?")
+    visitor = visit(alice, viewport={"width": 360, "height": 640})
+    page = visitor.page
+    expect(page.get_by_text(thread.title, exact=True)).to_be_visible()
+    visitor.context.set_offline(True)
+    page.get_by_role("link", name=re.compile(thread.title)).click()
+    expect(page.get_by_role("main")).to_contain_text("The server can't be reached.")
+    assert_accessible(page)
+    page.get_by_role("link", name="All threads").click()
+    page.get_by_role("link", name=re.compile(thread.title)).click()
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("main")).to_contain_text("The server can't be reached.")
+    visitor.context.set_offline(False)
+    expect(page.get_by_role("list", name="Messages")).to_contain_text("Are you there?")
+    visitor.forgive("ERR_INTERNET_DISCONNECTED")
+
+
+def test_a_thread_that_does_not_exist_leads_back(alice: Person, visit: Visiting) -> None:
+    visitor = visit(alice, viewport={"width": 360, "height": 640})
+    page = visitor.page
+    expect(page.get_by_role("heading", name="Earshot")).to_be_visible()
+    page.goto(f"{visitor.url}/#thr_none")
+    expect(page.get_by_role("heading", name="This thread can't be opened")).to_be_visible()
+    page.get_by_role("link", name="All threads").click()
+    expect(page.get_by_role("heading", name="Earshot")).to_be_visible()
+    visitor.forgive("404")
+
+
+def test_leaving_a_thread_while_it_loads_is_no_error(alice: Person, bob: Person, visit: Visiting) -> None:
+    thread = bob.start_thread("alice")
+    visitor = visit(alice)
+    page = visitor.page
+    held: list[Route] = []
+    page.route("**/v1/threads/*/messages?limit=50", lambda route: held.append(route))
+    with page.expect_request("**/v1/threads/*/messages?limit=50"):
+        page.get_by_role("link", name=re.compile(thread.title)).click()
+    page.go_back()
+    expect(page.get_by_text("Choose a thread")).to_be_visible()
+    with page.expect_response("**/v1/threads/*/messages?limit=50"):
+        held[0].continue_()
+    page.wait_for_timeout(200)
+    expect(page.get_by_text("Choose a thread")).to_be_visible()
 
 
 def test_nothing_is_missing_after_a_long_absence_without_a_stream(alice: Person, bob: Person, visit: Visiting) -> None:

@@ -5,16 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 import api
+from tests.e2e.accessibility import assert_accessible
 from tests.e2e.browser import SCREENSHOTS
 from tests.e2e.conftest import Visiting
 from tests.e2e.people import Person
 
 PAGE = Path(api.__file__).parent / "page"
-_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @pytest.fixture
@@ -111,24 +110,24 @@ def test_axe_finds_nothing(alice: Person, visit: Visiting, spoken: Any, scheme: 
     expect(bubble.locator(".word.now")).to_be_visible()
     bubble.get_by_role("button", name="Pause").click()
     bubble.get_by_role("button", name="More actions").click()
-    _assert_accessible(page)
+    assert_accessible(page)
     bubble.get_by_role("button", name="Transcribe again").click()
     page.get_by_role("button", name="New thread").click()
-    _assert_accessible(page)
+    assert_accessible(page)
     page.keyboard.press("Escape")
     page.get_by_role("button", name="People").click()
-    _assert_accessible(page)
+    assert_accessible(page)
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Record a voice message").click()
     page.wait_for_timeout(1_000)
-    _assert_accessible(page)
+    assert_accessible(page)
     page.get_by_role("button", name="Stop recording").click()
     expect(page.get_by_role("button", name="Send recording")).to_be_focused()
-    _assert_accessible(page)
+    assert_accessible(page)
     page.route("**/v1/uploads", lambda route: route.abort())
     page.get_by_role("button", name="Send recording").click()
     expect(page.get_by_role("list", name="Not sent yet")).to_contain_text("can't be reached")
-    _assert_accessible(page)
+    assert_accessible(page)
     visitor.forgive("Failed to load resource")
 
 
@@ -140,18 +139,18 @@ def test_axe_finds_nothing_around_a_thread(
     visitor = visit(alice, viewport={"width": width, "height": 700}, color_scheme=scheme)
     page = visitor.page
     expect(page.get_by_text(thread.title, exact=True)).to_be_visible()
-    _assert_accessible(page)
+    assert_accessible(page)
     page.get_by_label("Search messages").fill("questions contract")
     expect(page.locator("mark").first).to_be_visible()
-    _assert_accessible(page)
+    assert_accessible(page)
     page.get_by_label("Search messages").press("Escape")
     page = visitor.open(thread)
     expect(page.locator("voice-message").last).to_be_in_viewport()
-    _assert_accessible(page)
+    assert_accessible(page)
     page.evaluate("sessionStorage.clear()")
     page.goto(visitor.url)
     expect(page.get_by_label("Token")).to_be_visible()
-    _assert_accessible(page)
+    assert_accessible(page)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -201,8 +200,3 @@ _FOCUSED = """() => {
   while (focused?.shadowRoot?.activeElement) focused = focused.shadowRoot.activeElement;
   return focused === document.body ? "" : (focused.getAttribute("aria-label") ?? "") + focused.textContent;
 }"""
-
-
-def _assert_accessible(page: Page) -> None:
-    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": _TAGS}}).response["violations"]
-    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
