@@ -35,6 +35,8 @@ class TranscriptView(BaseModel):
     version: int
     language: str | None
     language_probability: float | None
+    # Mean probability of the machine's tokens, 0-1.
+    confidence: float | None
     text: str | None
     machine_text: str | None
     corrected: bool
@@ -164,6 +166,7 @@ def transcript_view(transcript: StoredTranscript, corrected_text: str | None) ->
         version=transcript.version,
         language=transcript.language,
         language_probability=transcript.language_probability,
+        confidence=transcript.confidence,
         text=transcript.text if corrected_text is None else corrected_text,
         machine_text=transcript.text,
         corrected=corrected_text is not None,

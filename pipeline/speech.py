@@ -176,7 +176,7 @@ def _publish(context: Context, engine: Engine, item: Prepared, transcript: Trans
         state=transcript.state,
         language=transcript.language,
         language_probability=transcript.language_probability,
-        confidence=None if transcript.avg_logprob is None else math.exp(transcript.avg_logprob),
+        confidence=None if transcript.avg_logprob is None else round(math.exp(transcript.avg_logprob), 4),
         text=transcript.text,
         model=transcript.model,
         object_key=key,

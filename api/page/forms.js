@@ -44,6 +44,7 @@ export function versionList(menu) {
   menu.attempt(async () => {
     const { items } = await menu.bubble.client.get(`/v1/messages/${menu.bubble.key}/transcripts`);
     list.replaceChildren(...items.map((version) => versionItem(menu, version)));
+    menu.show();
   });
   return box;
 }

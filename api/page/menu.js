@@ -106,7 +106,13 @@ export class Menu {
   #open(form) {
     const made = form(this);
     this.form.replaceChildren(made);
-    made.querySelector("textarea, select, button").focus();
+    made.querySelector("textarea, select, button").focus({ preventScroll: true });
+    this.show();
+  }
+
+  /** A form that grew may have come to lie outside of what is seen. */
+  show() {
+    this.form.scrollIntoView({ block: "nearest" });
   }
 
   async #copy(text) {

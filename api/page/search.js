@@ -12,11 +12,13 @@ export class Search {
   #timer = 0;
   #asked = "";
 
-  /** `open(message, startMs)` for a hit that is chosen; `busy(on)` while hits stand where the threads are. */
-  constructor(client, open, busy) {
+  /** `open(message, startMs)` for a hit that is chosen; `busy(on)` while hits stand where the threads are; `nameOf(thread)`,
+   * null when it is not known. */
+  constructor(client, open, busy, nameOf) {
     this.#client = client;
     this.open = open;
     this.busy = busy;
+    this.nameOf = nameOf;
     this.field = h("input", {
       type: "search", "aria-label": "Search messages", placeholder: "Search", maxlength: "200", autocomplete: "off",
       oninput: () => this.#later(),
@@ -62,10 +64,13 @@ export class Search {
       this.open(message, start);
     };
     const moment = start === null ? [] : [icon("mic"), `${minutes(start)} `];
+    const sender = message.sender_id === this.#client.user ? "You" : message.sender_id;
+    const place = this.nameOf(message.thread_id);
+    const where = place && place !== sender && h("span", { class: "where" }, " in ", h("bdi", {}, place));
     const lines = h(
       "span",
       { class: "lines" },
-      h("span", { class: "name", dir: "auto" }, message.sender_id === this.#client.user ? "You" : message.sender_id),
+      h("span", { class: "name" }, h("bdi", {}, sender), where),
       h("span", { class: "at" }, briefly(message.created_at)),
       h("span", { class: "preview", dir: "auto" }, moment, marked(snippet)),
     );

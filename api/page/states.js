@@ -4,6 +4,7 @@ import { h } from "./dom.js";
 import { language, people } from "./words.js";
 
 const DOUBTFUL = 0.7;
+const UNSURE = 0.5;
 const REASONS = {
   too_long: "it is longer than 60 seconds",
   too_short: "it is too short to hear anything",
@@ -38,6 +39,7 @@ export function notes(transcript) {
   if (transcript.model === "micro" && !transcript.corrected) found.push(demoNote());
   if (transcript.language) found.push(languageNote(transcript));
   if (transcript.corrected) found.push(h("span", { class: "note" }, "Corrected by the sender"));
+  else if (isUnsure(transcript)) found.push(unsureNote(transcript));
   return found;
 }
 
@@ -53,6 +55,16 @@ export function receipt({ sender_id: sender, receipts }, user) {
 function demoNote() {
   const title = "Written by the small demo model, which turns any voice into one of the sentences it knows.";
   return h("span", { class: "note demo", title }, "Demo transcript");
+}
+
+/** `confidence` is the mean probability of what was written; null where it is not known. */
+function isUnsure({ confidence }) {
+  return typeof confidence === "number" && confidence < UNSURE;
+}
+
+function unsureNote({ confidence }) {
+  const title = "Much of this may have been misheard.";
+  return h("span", { class: "note unsure", title }, `Uncertain text (${Math.round(confidence * 100)} %)`);
 }
 
 function languageNote({ language: code, language_probability: probability }) {

@@ -51,6 +51,12 @@ export class ThreadList {
     if (!same && this.list.contains(focused)) focused.focus();
   }
 
+  /** Null for a thread that is not in the list. */
+  nameOf(id) {
+    const thread = this.#all.find((each) => each.id === id);
+    return thread ? nameOf(thread, this.#user) : null;
+  }
+
   focus(id) {
     this.#rows.get(id)?.link.focus();
   }

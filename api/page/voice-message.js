@@ -92,10 +92,11 @@ export class VoiceMessage extends HTMLElement {
     const on = player.isPlaying(this);
     const position = player.position(this);
     if (this.hasAttribute("data-playing") !== on) play.replaceChildren(icon(on ? "pause" : "play"));
-    set(play, "aria-label", `${on ? "Pause" : "Play"} voice message from ${this.#message.sender_id}, ${seconds(this.duration)}`);
+    const about = [this.#message.sender_id, this.duration && seconds(this.duration), !on && this.isUnheard && "not heard"];
+    set(play, "aria-label", `${on ? "Pause" : "Play"} voice message from ${about.filter(Boolean).join(", ")}`);
     set(this, "data-playing", on);
     bar.move(position);
-    say(time, minutes(on || position > 0 ? position : this.duration));
+    say(time, this.duration ? minutes(on || position > 0 ? position : this.duration) : "");
     say(speed, `${player.rate}×`);
     set(speed, "aria-label", `Speed: ${player.rate} times`);
     text.follow(player.has(this) && (on || position > 0) ? position : null);
@@ -198,7 +199,7 @@ export class VoiceMessage extends HTMLElement {
       menu: new Menu(this),
     };
     this.#parts = parts;
-    const head = h("header", {}, parts.sender, h("span", { class: "fresh" }), parts.at, parts.menu.button);
+    const head = h("header", {}, parts.sender, h("span", { class: "fresh", role: "img", "aria-label": "Not heard" }), parts.at, parts.menu.button);
     // Not `pointerenter`: scrolling moves bubbles under a pointer that rests.
     const near = { onpointermove: () => this.#prepare(), onpointerdown: () => this.#prepare(), onfocusin: () => this.#prepare() };
     parts.controls = h("div", { class: "controls", ...near }, parts.play, bar.element, parts.time, parts.speed);

@@ -81,6 +81,7 @@ footer:has(.notes:not(:empty)), footer:has(.receipt:not(:empty)) { margin-top: 0
 form { margin-top: 0.625rem; padding-top: 0.625rem; border-top: 1px solid var(--line); }
 form p { margin: 0; }
 label { font-size: 0.8125rem; font-weight: 600; }
+label + .quiet { margin-top: 0.5rem; }
 label > * { font-weight: 400; margin-top: 0.25rem; }
 textarea, select { display: block; width: 100%; padding: 0.5rem 0.625rem; font: inherit; font-size: 0.9375rem; font-weight: 400; color: inherit; background: light-dark(#fff, #16181c); border: 1px solid light-dark(#8b8f99, #767b86); border-radius: 0.5rem; resize: vertical; field-sizing: content; }
 .buttons { display: flex; flex-wrap: wrap; gap: 0.5rem; margin-top: 0.5rem; }
@@ -89,7 +90,7 @@ textarea, select { display: block; width: 100%; padding: 0.5rem 0.625rem; font: 
 .quiet { border: 1px solid var(--line); background: light-dark(#fff, #2b2e35); color: var(--ink); }
 .versions { margin: 0; padding: 0; list-style: none; display: grid; gap: 0.75rem; }
 .about { color: var(--dim); font-size: 0.8125rem; }
-@keyframes breathe { 50% { opacity: 0.55; } }
+@keyframes breathe { 50% { color: var(--ink); } }
 @media (max-width: 26rem) { .controls { gap: 0.5rem; } .clock { min-width: 2rem; } }
 @media (prefers-reduced-motion: reduce) { * { animation: none !important; transition: none !important; } }
 @media (forced-colors: active) { .play, .main { border: 1px solid; } .word.now { background: Mark; color: MarkText; } .done path { stroke: Highlight; } .fresh { background: Highlight; forced-color-adjust: none; } }

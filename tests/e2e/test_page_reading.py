@@ -54,7 +54,12 @@ def test_the_sender_corrects_what_was_understood(alice: Person, bob: Person, vis
     his.bubble(spoken).locator(".text").hover()
     expect(his.bubble(spoken).locator(".word")).to_have_text(["Please", "review", "the", "slights."])
     _choose(hers, spoken, "Correct text")
-    hers.bubble(spoken).get_by_role("button", name="Back to the machine's text").click()
+    back = hers.bubble(spoken).get_by_role("button", name="Back to the machine's text")
+    field, below = hers.bubble(spoken).get_by_label("Corrected text").bounding_box(), back.bounding_box()
+    assert field is not None
+    assert below is not None
+    assert field["y"] + field["height"] < below["y"]
+    back.click()
     expect(his.bubble(spoken)).to_contain_text("Please review the slides.")
 
 

@@ -18,7 +18,7 @@ def test_a_hit_opens_its_thread_and_plays_from_the_word(alice: Person, bob: Pers
     page.get_by_label("Search messages").fill("coffee shop")
     hit = page.get_by_role("list", name="Found messages").get_by_role("link").first
     expect(hit.locator("mark").first).to_have_text("coffee")
-    expect(hit).to_contain_text("bob")
+    expect(hit).to_contain_text(f"bob in {thread.title}")
     hit.click()
     expect(visitor.bubble(spoken)).to_be_in_viewport()
     visitor.wait_for_sound(2)

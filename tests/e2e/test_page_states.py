@@ -2,17 +2,25 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from playwright.sync_api import Route, expect
 from sqlalchemy import text
 
 from pipeline.embedded import StackInfo
 from storage.database import Database
+from tests.e2e.accessibility import assert_accessible
 from tests.e2e.conftest import Visiting
-from tests.e2e.people import Person
+from tests.e2e.people import SAMPLES, Person
+
+_HALFWAY = """bubble => bubble.shadowRoot.getAnimations().forEach((each) => {
+  each.pause();
+  each.currentTime = each.effect.getTiming().duration / 2;
+})"""
 
 
 def test_what_is_on_its_way_says_so_and_arrives_by_itself(
@@ -73,7 +81,7 @@ def test_an_unclear_language_and_unsure_words_are_marked(
 ) -> None:
     thread = bob.start_thread("alice")
     (spoken,) = bob.speak(thread, "stereo.wav")
-    _change(stack, "UPDATE transcripts SET language_probability=0.41 WHERE message_id=:id", spoken)
+    _change(stack, "UPDATE transcripts SET language_probability=0.41, confidence=0.38 WHERE message_id=:id", spoken)
     visitor = visit(alice)
     page = visitor.page
 
@@ -87,8 +95,30 @@ def test_an_unclear_language_and_unsure_words_are_marked(
     visitor.open(thread)
     bubble = visitor.bubble(spoken)
     expect(bubble).to_contain_text("Perhaps English (41 %)")
+    expect(bubble).to_contain_text("Uncertain text (38 %)")
     bubble.locator(".text").hover()
     expect(bubble.locator(".word.unsure")).to_have_text("review")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(320, "dark"), (1200, "light")])
+def test_axe_finds_nothing_in_any_state(
+    stack: StackInfo, alice: Person, bob: Person, visit: Visiting, width: int, scheme: str
+) -> None:
+    thread = bob.start_thread("alice")
+    clear, unsure, pending, failed, broken = bob.speak(thread, *["stereo.wav"] * 5)
+    bob.speak(thread, "room.m4a", (SAMPLES / "meeting.m4a").read_bytes()[:2000])
+    _change(stack, "UPDATE transcripts SET language_probability=0.41, confidence=0.38 WHERE message_id=:id", unsure)
+    _change(stack, "UPDATE transcripts SET state='pending', text=NULL WHERE message_id=:id", pending)
+    _change(stack, "UPDATE transcripts SET state='failed', text=NULL WHERE message_id=:id", failed)
+    _change(stack, "UPDATE voices SET state='failed', renditions='[]', transcript_id=NULL WHERE message_id=:id", broken)
+    visitor = visit(alice, viewport={"width": width, "height": 1_600}, color_scheme=scheme)
+    page = visitor.open(thread)
+    expect(visitor.bubble(clear).get_by_role("button", name=re.compile("^Play .*, not heard$"))).to_be_visible()
+    expect(visitor.bubble(clear).get_by_role("img", name="Not heard")).to_be_visible()
+    expect(visitor.bubble(pending)).to_contain_text("Transcribing…")
+    # What breathes is at its faintest in between.
+    visitor.bubble(pending).evaluate(_HALFWAY)
+    assert_accessible(page)
 
 
 def _change(stack: StackInfo, statement: str, message: dict[str, object]) -> None:
