@@ -20,22 +20,26 @@ class Quota:
     def __init__(self, settings: IngestSettings) -> None:
         self._settings = settings
 
+    @property
+    def counts(self) -> bool:
+        return self._settings.rate_limits
+
     def foresee(self, connection: Connection, user: str, size: int | None) -> None:
         """Before a body is read: whether a recording of so many bytes, where that is known, may come at all."""
-        if self._settings.rate_limits:
+        if self.counts:
             used = usage.current(connection, user)
             self._judge(used.messages + 1, used.bytes + (size or 0))
 
     def charge(self, connection: Connection, user: str, size: int) -> None:
         """Counts one message of this size, for the transaction that accepts it or promises to."""
-        if self._settings.rate_limits:
+        if self.counts:
             used = usage.add(connection, user, size)
             self._judge(used.messages, used.bytes)
 
     def charge_open(self, connection: Connection, user: str, size: int) -> None:
         """Counts a message that is yet to come, and one more open upload."""
         self.charge(connection, user, size)
-        if self._settings.rate_limits and usage.open_uploads(connection, user) >= self._settings.open_uploads:
+        if self.counts and usage.open_uploads(connection, user) >= self._settings.open_uploads:
             raise rate_limited(
                 f"you have {self._settings.open_uploads} unfinished uploads: finish one, or end a resumable one",
                 _OPEN_RETRY_S,

@@ -71,7 +71,8 @@ class Intake:
     def begin(self, upload: Upload, size: int | None = None) -> Ticket:
         """`size` is what the body claims to be, if it does. Raises NoThread, Refused (`rate_limited`), and
         InProgress when another request has the same key."""
-        with self._database.transaction() as connection:
+        asks_once = upload.key is None and not self._quota.counts
+        with self._database.reading() if asks_once else self._database.transaction() as connection:
             if not threads.has_member(connection, upload.thread_id, upload.sender):
                 raise NoThread
             ticket = None
@@ -94,9 +95,10 @@ class Intake:
             if ticket is not None:
                 idempotency.complete(connection, ticket, fingerprint=fingerprint, status=201, resource_id=message_id)
 
-        return Accepted(self.keep(upload, spool, sha256, settle), 201, replayed=False)
+        needed = self._quota.counts or ticket is not None
+        return Accepted(self.keep(upload, spool, sha256, settle if needed else None), 201, replayed=False)
 
-    def keep(self, upload: Upload, spool: Spool, sha256: str, settle: Settle) -> messages.Message:
+    def keep(self, upload: Upload, spool: Spool, sha256: str, settle: Settle | None) -> messages.Message:
         """A finished spool becomes a message; raises as `accept` does, and what `settle` raises."""
         container = sniffed(spool.head(HEAD_BYTES))
         message_id = new_id("msg")
@@ -107,11 +109,13 @@ class Intake:
     def declare_original(self, message_id: str, sha256: str, container: Container) -> str:
         """The key under which the original may now be put."""
         key = object_key(self._prefix, message_id, "original", sha256, container.extension)
-        with self._database.transaction() as connection:
+        with self._database.writing() as connection:
             intents.declare(connection, message_id, [key], ttl_s=INTENT_TTL_S)
         return key
 
-    def commit(self, upload: Upload, message_id: str, original: messages.Original, settle: Settle) -> messages.Message:
+    def commit(
+        self, upload: Upload, message_id: str, original: messages.Original, settle: Settle | None
+    ) -> messages.Message:
         try:
             return self._commit(upload, message_id, original, settle)
         except ObjectSwept:
@@ -127,9 +131,11 @@ class Intake:
         except (StorageUnavailable, StorageFull):
             log.warning("an original that is not used stays until its intent runs out")
 
-    def _commit(self, upload: Upload, message_id: str, original: messages.Original, settle: Settle) -> messages.Message:
-        with self._database.transaction() as connection:
-            arrivals.add_voice(
+    def _commit(
+        self, upload: Upload, message_id: str, original: messages.Original, settle: Settle | None
+    ) -> messages.Message:
+        with self._database.transaction() if settle else self._database.writing() as connection:
+            message = arrivals.add_voice(
                 connection,
                 message_id,
                 upload.thread_id,
@@ -138,10 +144,10 @@ class Intake:
                 language=upload.language,
                 external_id=upload.external_id,
             )
-            settle(connection, message_id)
-            message = messages.get(connection, message_id, upload.sender)
             if message is None:
                 raise NoThread
+            if settle:
+                settle(connection, message_id)
         return message
 
     @asynccontextmanager

@@ -1,21 +1,19 @@
 """The arrival of a recording: its message, voice, pending transcript and media job.
 
-Uploads are the most frequent writes. What belongs to them alone is one statement, built once.
+Uploads are the most frequent writes: each is one statement, which does everything or nothing.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Select, bindparam, delete, select, true
+from sqlalchemy import Connection, text
 
-from storage import events, history, jobs, threads
+from storage import events, history
 from storage.errors import ObjectSwept
 from storage.ids import new_id
-from storage.intents import ALIVE
-from storage.messages import Original
-from storage.tables import intents, messages, participants, transcripts, voices
-
-_NEW = "new_"
+from storage.jobs import Lane
+from storage.messages import Message, Original, StoredTranscript, Voice
 
 
 def add_voice(
@@ -27,82 +25,126 @@ def add_voice(
     *,
     language: str | None,
     external_id: str | None,
-    lane: jobs.Lane = jobs.Lane.LIVE,
+    lane: Lane = Lane.LIVE,
     sent_at: datetime | None = None,
-) -> None:
-    """For the transaction that accepts an upload; ObjectSwept when the original was swept meanwhile: put it again.
+) -> Message | None:
+    """The message as its sender sees it; None when they are not in the thread, where nothing is written then.
+    ObjectSwept when the original was swept meanwhile: put it again.
 
-    `sent_at` makes it history: it takes its place by that time and nobody is told of it.
+    `sent_at` makes it history: it takes its place by that time, whoever is in the thread, and nobody is told of it.
     """
-    is_history = sent_at is not None
     values = {
         "id": message_id,
         "thread_id": thread_id,
-        "seq": _place(connection, thread_id, sent_at),
         "sender_id": sender,
         "external_id": external_id,
+        "sent_at": sent_at,
+        "seq": None if sent_at is None else history.place(connection, thread_id, sent_at),
         "transcript_id": new_id("tra"),
         "language": language,
         "object_key": original.object_key,
         "size": original.size,
         "sha256": original.sha256,
         "container": original.container,
-        **({"created_at": sent_at} if is_history else {}),
+        "job_id": new_id("job"),
+        "lane": int(lane),
+        "channel": events.CHANNEL,
     }
-    arrival = _HISTORY if is_history else _ARRIVAL
-    if connection.execute(arrival, {_NEW + name: value for name, value in values.items()}).first() is None:
+    row = connection.execute(_ARRIVAL, values).one()
+    if row.seq is not None:
+        return _message(values, row.seq, row.created_at)
+    if row.members or sent_at is not None:
         raise ObjectSwept("the original was swept before anything referred to it")
-    jobs.add(connection, "media", message_id, lane=lane, quiet=is_history)
-    if not is_history:
-        events.add(connection, "message.created", thread_id=thread_id, message_id=message_id)
+    return None
 
 
-def _place(connection: Connection, thread_id: str, sent_at: datetime | None) -> int:
-    if sent_at is None:
-        return threads.next_seq(connection, thread_id)
-    return history.place(connection, thread_id, sent_at)
-
-
-def _new(name: str) -> BindParameter[Any]:
-    """Named like no column: the library would fill every table's column of that name."""
-    return bindparam(_NEW + name)
-
-
-def _arrival(*more: str) -> Select[tuple[str, str]]:
-    """Gives the original's key when its intent was there to be settled. A sender who is in the thread stays in it,
-    and is not erased, before the transaction ends."""
-    message = messages.insert().values(
-        {name: _new(name) for name in ("id", "thread_id", "seq", "sender_id", "external_id", *more)} | {"kind": "voice"}
+def _message(values: Mapping[str, Any], seq: int, created_at: datetime) -> Message:
+    """As its sender would read it now."""
+    return Message(
+        id=values["id"],
+        thread_id=values["thread_id"],
+        seq=seq,
+        sender_id=values["sender_id"],
+        kind="voice",
+        text=None,
+        external_id=values["external_id"],
+        created_at=created_at,
+        voice=_voice(values),
     )
-    transcript = transcripts.insert().values(
-        id=_new("transcript_id"),
-        message_id=_new("id"),
+
+
+def _voice(values: Mapping[str, Any]) -> Voice:
+    return Voice(
+        state="received",
+        error_code=None,
+        error_message=None,
+        language_hint=values["language"],
+        original_key=values["object_key"],
+        container=values["container"],
+        duration_ms=None,
+        loudness_lufs=None,
+        waveform=None,
+        speech_key=None,
+        corrected_text=None,
+        renditions=(),
+        transcript=_pending(values["transcript_id"]),
+    )
+
+
+def _pending(transcript_id: str) -> StoredTranscript:
+    return StoredTranscript(
+        id=transcript_id,
         version=1,
         state="pending",
-        requested_language=_new("language"),
+        language=None,
+        language_probability=None,
+        confidence=None,
+        text=None,
+        model=None,
+        object_key=None,
+        error_code=None,
+        error_message=None,
     )
-    voice = voices.insert().values(
-        message_id=_new("id"),
-        state="received",
-        language_hint=_new("language"),
-        original_key=_new("object_key"),
-        original_size=_new("size"),
-        original_sha256=_new("sha256"),
-        container=_new("container"),
-        transcript_id=_new("transcript_id"),
-    )
-    mine = (intents.c.object_key == _new("object_key")) & ALIVE
-    settled = delete(intents).where(mine).returning(intents.c.object_key)
-    kept = settled.cte("settled")
-    member = (
-        select(participants.c.user_id)
-        .where(participants.c.thread_id == _new("thread_id"), participants.c.user_id == _new("sender_id"))
-        .with_for_update(read=True, key_share=True)
-        .cte("member")
-    )
-    found = select(kept.c.object_key, member.c.user_id).select_from(kept.outerjoin(member, true()))
-    return found.add_cte(message.cte("message"), transcript.cte("transcript"), voice.cte("voice"))
 
 
-_ARRIVAL = _arrival()
-_HISTORY = _arrival("created_at")
+# Each part feeds the next: where one finds nothing, the rest does nothing. A sender who is in the thread stays in it,
+# and is not erased, before the transaction ends. With a number of its own a message is history, and no event.
+_ARRIVAL = text("""
+    WITH member AS (
+        SELECT user_id FROM participants WHERE thread_id = :thread_id AND user_id = :sender_id FOR KEY SHARE
+    ), settled AS (
+        DELETE FROM intents
+        WHERE object_key = :object_key AND expires_at > '-infinity'
+            AND (CAST(:seq AS bigint) IS NOT NULL OR EXISTS (SELECT FROM member))
+        RETURNING object_key
+    ), next AS (
+        UPDATE threads SET last_seq = last_seq + 1, last_activity_at = clock_timestamp()
+        WHERE id = :thread_id AND CAST(:seq AS bigint) IS NULL AND EXISTS (SELECT FROM settled)
+        RETURNING last_seq
+    ), place AS (
+        SELECT last_seq AS seq FROM next
+        UNION ALL SELECT CAST(:seq AS bigint) FROM settled WHERE CAST(:seq AS bigint) IS NOT NULL
+    ), message AS (
+        INSERT INTO messages (id, thread_id, seq, sender_id, kind, external_id, created_at)
+        SELECT :id, :thread_id, seq, :sender_id, 'voice', :external_id,
+            coalesce(CAST(:sent_at AS timestamptz), clock_timestamp())
+        FROM place
+        RETURNING seq, created_at
+    ), transcript AS (
+        INSERT INTO transcripts (id, message_id, version, state, requested_language)
+        SELECT :transcript_id, :id, 1, 'pending', :language FROM place
+    ), voice AS (
+        INSERT INTO voices (message_id, state, language_hint, original_key, original_size, original_sha256, container,
+            transcript_id)
+        SELECT :id, 'received', :language, :object_key, :size, :sha256, :container, :transcript_id FROM place
+    ), job AS (
+        INSERT INTO jobs (id, queue, lane, state, message_id, quiet)
+        SELECT :job_id, 'media', :lane, 'queued', :id, CAST(:seq AS bigint) IS NOT NULL FROM place
+    ), event AS (
+        INSERT INTO events (type, thread_id, message_id) SELECT 'message.created', :thread_id, :id FROM next
+        RETURNING id
+    )
+    SELECT (SELECT count(*) FROM member) AS members, message.seq, message.created_at,
+        (SELECT pg_notify(:channel, '') FROM event) AS told
+    FROM (SELECT) AS one LEFT JOIN message ON true
+""")

@@ -67,6 +67,12 @@ class Database:
         with _translating(), self._autocommitting.connect() as connection:
             yield connection
 
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """For what one statement writes: it is a transaction by itself, as durable as any other."""
+        with self.reading() as connection:
+            yield connection
+
     @cached_property
     def _autocommitting(self) -> Engine:
         return self.engine.execution_options(isolation_level="AUTOCOMMIT")

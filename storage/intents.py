@@ -10,7 +10,7 @@ leave an intent that somebody can still refer by.
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, literal_column, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from storage.errors import ObjectSwept, StorageUnavailable
@@ -29,17 +29,9 @@ ALIVE = intents.c.expires_at > _DOOMED
 
 def declare(connection: Connection, message_id: str, keys: Iterable[str], *, ttl_s: float) -> None:
     """StorageUnavailable when one of the keys is doomed: its object may be deleted at any moment, so not now."""
-    # Rows as parameters, not as one statement of many values: that one would be compiled anew each time.
-    statement = insert(intents).values(expires_at=func.clock_timestamp() + timedelta(seconds=ttl_s))
-    rows = [{"object_key": key, "message_id": message_id} for key in keys]
-    declared = connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["object_key"], set_={"expires_at": statement.excluded.expires_at}, where=ALIVE
-        ),
-        rows,
-        execution_options={"preserve_rowcount": True},
-    )
-    if declared.rowcount != len(rows):
+    wanted = sorted(set(keys))
+    rows = {"message_id": message_id, "object_keys": wanted, "ttl": timedelta(seconds=ttl_s)}
+    if connection.execute(_DECLARE, rows).rowcount != len(wanted):
         raise StorageUnavailable("an object of the same name is being swept")
 
 
@@ -143,3 +135,10 @@ def erased(connection: Connection, message_id: str) -> None:
     pause_s = case((declared, _ERASE_RETRY_S), else_=_ERASE_AGAIN_S)
     again = func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, pause_s)
     connection.execute(update(erasures).where(mine).values(run_after=again, emptied=True))
+
+
+_DECLARE = text(
+    "INSERT INTO intents (object_key, message_id, expires_at)"
+    " SELECT object_key, :message_id, clock_timestamp() + :ttl FROM unnest(CAST(:object_keys AS text[])) AS object_key"
+    " ON CONFLICT (object_key) DO UPDATE SET expires_at = excluded.expires_at WHERE intents.expires_at > '-infinity'"
+)

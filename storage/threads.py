@@ -6,7 +6,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Connection, Select, Text, delete, func, literal, or_, select, text, tuple_, update
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    Select,
+    Text,
+    bindparam,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from storage.ids import new_id
@@ -92,10 +106,8 @@ def page(connection: Connection, viewer: str, *, limit: int, before: tuple[datet
 
 def has_member(connection: Connection, thread_id: str, user_id: str, *, staying: bool = False) -> bool:
     """With `staying` they can't leave before the transaction ends."""
-    query = select(participants.c.user_id).where(_membership(thread_id, user_id))
-    if staying:
-        query = query.with_for_update(read=True, key_share=True)
-    return connection.execute(query).first() is not None
+    query = _IS_STAYING if staying else _IS_MEMBER
+    return connection.execute(query, {"thread": thread_id, "user": user_id}).first() is not None
 
 
 def named(connection: Connection, ids: Collection[str], external_ids: Collection[str]) -> dict[tuple[str, str], str]:
@@ -249,5 +261,10 @@ def _visible(me: Any) -> tuple[Any, ...]:
     )
 
 
-def _membership(thread_id: str, user_id: str) -> Any:
+def _membership(thread_id: Any, user_id: Any) -> Any:
     return (participants.c.thread_id == thread_id) & (participants.c.user_id == user_id)
+
+
+# Made once: to put one of these together takes as long as to run it.
+_IS_MEMBER = select(participants.c.user_id).where(_membership(bindparam("thread"), bindparam("user")))
+_IS_STAYING = _IS_MEMBER.with_for_update(read=True, key_share=True)
