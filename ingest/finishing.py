@@ -38,12 +38,12 @@ class Finisher:
 
     def give_up(self, upload: StoredUpload) -> None:
         """Lets the next one try at once."""
-        with self._database.transaction() as connection:
+        with self._database.writing() as connection:
             uploads.let_go(connection, upload.id, upload.id)
 
     def _make_message(self, upload: StoredUpload) -> StoredUpload:
         with Spool() as spool:
-            with self._database.transaction() as connection:
+            with self._database.reading() as connection:
                 for chunk in uploads.chunks(connection, upload.id):
                     spool.write_here(chunk)
             if spool.size != upload.length:

@@ -1,7 +1,6 @@
 """Uploads in pieces: created, continued by any process, and made a message when the last byte is there."""
 
 import hashlib
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,6 +21,7 @@ from storage import idempotency, messages, threads, uploads
 from storage.database import Database
 from storage.errors import StorageFull, StorageUnavailable
 from storage.uploads import NewUpload, NotAccepted, StoredUpload
+from transcode import sniff
 from transcode.containers import HEAD_BYTES
 
 # A short body that comes at once needs no hold: one transaction takes it.
@@ -48,7 +48,8 @@ class Resumable:
 
     async def create(self, new: NewUpload, path: str, key: str | None) -> Created:
         """Raises NoThread, NoUpload (what the key made is gone), Refused (`rate_limited`, `idempotency_mismatch`)."""
-        created = await self._turns.run(partial(self._create, new=new, path=path, key=key))
+        create = partial(self._create, new=new, path=path, key=key)
+        created = await to_thread.run_sync(self._turns.together, create)
         if created.replayed:
             return Created(await self.look(created.upload.id, new.user_id), replayed=True)
         return created
@@ -97,17 +98,17 @@ class Resumable:
                 raise Refused("idempotency_mismatch", "this Idempotency-Key was used for another upload")
             return Created(_replayed(connection, claim.resource_id, new.user_id), replayed=True)
         self._quota.charge_open(connection, new.user_id, new.length)
-        upload_id = uploads.create(connection, new)
+        upload = uploads.create(connection, new)
         if claim is not None:
-            idempotency.complete(connection, claim, fingerprint=fingerprint, status=201, resource_id=upload_id)
-        return Created(_existing(connection, upload_id, new.user_id), replayed=False)
+            idempotency.complete(connection, claim, fingerprint=fingerprint, status=201, resource_id=upload.id)
+        return Created(upload, replayed=False)
 
     async def _receive_unchecked(self, upload_id: str, user: str, offset: int, body: Body) -> StoredUpload:
         begun = b""
         if body.size is not None and body.size <= self._holds.share_bytes():
             begun = await body.read_quickly(_QUICK_PAUSE_S, _QUICK_S)
             if body.state in ("whole", "gone"):
-                write = partial(self._append, upload_id, user, offset, [begun], len(begun))
+                write = partial(self._append, upload_id, user, offset, begun)
                 return await self._turns.written(write, upload_id, user, offset, len(begun))
         return await self._receive_held(upload_id, user, offset, body, begun)
 
@@ -136,9 +137,7 @@ class Resumable:
         return upload
 
     async def _add(self, upload: StoredUpload, user: str, piece: bytes, hold: Hold, *, keep: bool) -> StoredUpload:
-        write = partial(
-            self._append, upload.id, user, upload.received, [piece], len(piece), holder=hold.name, keep=keep
-        )
+        write = partial(self._append, upload.id, user, upload.received, piece, holder=hold.name, keep=keep)
         try:
             return await to_thread.run_sync(write)
         except NotAccepted:
@@ -154,8 +153,7 @@ class Resumable:
             with self._holds.listed(hold), Spool() as spool:
                 await self._fill(spool, body, hold, checksum, room=upload.length - offset)
                 if body.state == "whole":
-                    pieces = spool.pieces(_PIECE_BYTES)
-                    write = partial(self._append, upload_id, user, offset, pieces, spool.size, holder=hold.name)
+                    write = partial(self._append_spooled, upload_id, user, offset, spool, hold.name)
                     upload = await self._turns.written(write, upload_id, user, offset, spool.size)
                 return upload
         finally:
@@ -178,28 +176,27 @@ class Resumable:
             checksum.compare(hasher)
 
     def _append(
-        self,
-        upload_id: str,
-        user: str,
-        offset: int,
-        pieces: list[bytes] | Iterator[bytes],
-        size: int,
-        *,
-        holder: str | None = None,
-        keep: bool = False,
+        self, upload_id: str, user: str, offset: int, piece: bytes, *, holder: str | None = None, keep: bool = False
     ) -> StoredUpload:
-        """What is no recording ends here, before the rest of it is sent."""
+        """One statement, unless what came so far may turn out to be no recording."""
 
         def add(connection: Connection) -> StoredUpload:
-            upload = uploads.append(connection, upload_id, user, offset, pieces, size, holder=holder, keep=keep)
-            if size and offset < HEAD_BYTES and upload.received >= min(HEAD_BYTES, upload.length):
-                if offset == 0 and isinstance(pieces, list):
-                    return _sniffed(connection, upload, pieces[0])
-                head = uploads.head(connection, upload.id, HEAD_BYTES)
-                return _sniffed(connection, upload, head)
-            return upload
+            return uploads.append(connection, upload_id, user, offset, piece, holder=holder, keep=keep)
 
-        return self._turns.work(add)
+        if offset >= HEAD_BYTES or (offset == 0 and len(piece) >= HEAD_BYTES and sniff(piece)):
+            return self._turns.at_once(add)
+        return self._turns.together(lambda connection: _looked_at(connection, add(connection), offset))
+
+    def _append_spooled(self, upload_id: str, user: str, offset: int, spool: Spool, holder: str) -> StoredUpload:
+        def add(connection: Connection) -> StoredUpload:
+            at, end = offset, offset + spool.size
+            for piece in spool.pieces(_PIECE_BYTES) if spool.size else [b""]:
+                keep = at + len(piece) < end
+                upload = uploads.append(connection, upload_id, user, at, piece, holder=holder, keep=keep)
+                at += len(piece)
+            return _looked_at(connection, upload, offset)
+
+        return self._turns.together(add)
 
     async def _finished(self, upload: StoredUpload) -> StoredUpload:
         raise_refusal(upload)
@@ -230,9 +227,13 @@ def _existing(connection: Connection, upload_id: str, user: str) -> StoredUpload
     return upload
 
 
-def _sniffed(connection: Connection, upload: StoredUpload, head: bytes) -> StoredUpload:
+def _looked_at(connection: Connection, upload: StoredUpload, offset: int) -> StoredUpload:
+    """What is no recording ends when its head is there, before the rest of it is sent."""
+    has_head = upload.received >= min(HEAD_BYTES, upload.length)
+    if offset >= HEAD_BYTES or offset == upload.received or not has_head:
+        return upload
     try:
-        sniffed(head)
+        sniffed(uploads.head(connection, upload.id, HEAD_BYTES))
     except Refused as error:
         uploads.refuse(connection, upload.id, error.code, error.message)
         return replace(upload, state="refused", error_code=error.code, error_message=error.message)

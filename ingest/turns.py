@@ -45,7 +45,7 @@ class Turns:
         """The right to add at least `size` bytes behind `offset`; raises as `written` does."""
         hold = Hold(upload_id)
         take = partial(uploads.hold, upload_id=upload_id, user_id=user, offset=offset, size=size, holder=hold.name)
-        return hold, await self.written(lambda: self.work(take), upload_id, user, offset, size)
+        return hold, await self.written(lambda: self.at_once(take), upload_id, user, offset, size)
 
     async def written(
         self, write: Callable[[], StoredUpload], upload_id: str, user: str, offset: int, size: int
@@ -75,10 +75,16 @@ class Turns:
             await asyncio.sleep(_POLL_S)
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """One transaction in a thread."""
-        return await to_thread.run_sync(self.work, work)
+        """One statement in a thread."""
+        return await to_thread.run_sync(self.at_once, work)
 
-    def work(self, work: Callable[[Connection], T]) -> T:
+    def at_once(self, work: Callable[[Connection], T]) -> T:
+        """One statement."""
+        with self._database.writing() as connection:
+            return work(connection)
+
+    def together(self, work: Callable[[Connection], T]) -> T:
+        """One transaction."""
         with self._database.transaction() as connection:
             return work(connection)
 

@@ -10,7 +10,20 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 
 import psycopg
-from sqlalchemy import Connection, Row, Update, case, delete, func, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    LargeBinary,
+    Row,
+    Select,
+    Text,
+    bindparam,
+    case,
+    delete,
+    func,
+    select,
+    update,
+)
 
 from storage.errors import StorageUnavailable
 from storage.ids import new_id
@@ -78,27 +91,20 @@ class NotAccepted(Exception):
     """The upload is not as the writer believed: held, moved on, ended, expired or gone. Read it again."""
 
 
-def create(connection: Connection, new: NewUpload) -> str:
-    """Returns the id."""
-    upload_id = new_id("upl")
-    values = {**new.__dict__, "state": "open", "expires_at": _from_now(OPEN_TTL)}
-    connection.execute(uploads.insert().values(id=upload_id, **values))
-    return upload_id
+def create(connection: Connection, new: NewUpload) -> StoredUpload:
+    values = {**new.__dict__, "id": new_id("upl"), "state": "open", "expires_at": _from_now(OPEN_TTL)}
+    return StoredUpload.of(connection.execute(uploads.insert().values(values).returning(*FIELDS)).one())
 
 
 def get(connection: Connection, upload_id: str, user_id: str, method: Method) -> StoredUpload | None:
     """None when there is no such upload of this user, by this method."""
-    row = connection.execute(
-        select(*FIELDS).where(uploads.c.id == upload_id, uploads.c.user_id == user_id, uploads.c.method == method)
-    ).first()
+    row = connection.execute(_GET, {"upload": upload_id, "user": user_id, "by": method}).first()
     return None if row is None else StoredUpload.of(row)
 
 
 def hold(connection: Connection, upload_id: str, user_id: str, offset: int, size: int, holder: str) -> StoredUpload:
     """Makes `holder` the one that may append, `size` bytes at least, at `offset`; raises NotAccepted."""
-    fits = (uploads.c.holder.is_(None), uploads.c.received < uploads.c.length, uploads.c.length >= offset + size)
-    free = _open(upload_id, offset).where(uploads.c.user_id == user_id, *fits)
-    return _changed(connection, free.values(holder=holder, asked=False, touched_at=NOW))
+    return _changed(connection, _HOLD, _place(upload_id, user_id, offset, size) | {"next_holder": holder})
 
 
 def append(
@@ -106,30 +112,17 @@ def append(
     upload_id: str,
     user_id: str,
     offset: int,
-    pieces: Iterable[bytes],
-    size: int,
+    piece: bytes,
     *,
     holder: str | None,
     keep: bool,
 ) -> StoredUpload:
-    """Adds `size` bytes behind `offset` in the name of `holder`, who stays it when told to `keep`; raises NotAccepted.
+    """Adds `piece` behind `offset` in the name of `holder`, who stays it when told to `keep`; raises NotAccepted.
 
-    With no holder the upload must be free. What is full is held under its own id until it is finished.
+    One statement. With no holder the upload must be free. What is full is held under its own id until it is finished.
     """
-    after = offset + size
-    free = uploads.c.holder.is_(None) if holder is None else uploads.c.holder == holder
-    statement = _open(upload_id, offset).where(uploads.c.user_id == user_id, free, uploads.c.length >= after)
-    next_holder = case((uploads.c.length == after, uploads.c.id), else_=holder if keep else None)
-    changed = _changed(
-        connection,
-        statement.values(received=after, holder=next_holder, touched_at=NOW, expires_at=_from_now(OPEN_TTL)),
-    )
-    for piece in filter(None, pieces):
-        connection.execute(upload_chunks.insert().values(upload_id=upload_id, start=offset, data=piece))
-        offset += len(piece)
-    if offset != after:
-        raise ValueError(f"{size} bytes were announced, and these are not as many")
-    return changed
+    held = {"holder": holder, "next_holder": holder if keep else None}
+    return _changed(connection, _APPEND, _place(upload_id, user_id, offset, len(piece)) | held | {"piece": piece})
 
 
 def let_go(connection: Connection, upload_id: str, holder: str) -> None:
@@ -221,27 +214,21 @@ def url_given(connection: Connection, upload_id: str) -> None:
 
 
 def _end(connection: Connection, upload_id: str, **values: str) -> None:
-    _changed(
-        connection,
-        update(uploads)
-        .where(uploads.c.id == upload_id, uploads.c.state == "open")
-        .values(**values, holder=None, asked=False, touched_at=NOW, expires_at=_from_now(FINISHED_TTL)),
+    ended = update(uploads).where(uploads.c.id == upload_id, uploads.c.state == "open")
+    changed = connection.execute(
+        ended.values(**values, holder=None, asked=False, touched_at=NOW, expires_at=_from_now(FINISHED_TTL))
     )
+    if changed.rowcount != 1:
+        raise NotAccepted
     connection.execute(delete(upload_chunks).where(upload_chunks.c.upload_id == upload_id))
 
 
-def _open(upload_id: str, offset: int) -> Update:
-    return update(uploads).where(
-        uploads.c.id == upload_id,
-        uploads.c.state == "open",
-        uploads.c.method == "tus",
-        uploads.c.received == offset,
-        uploads.c.expires_at > func.clock_timestamp(),
-    )
+def _place(upload_id: str, user_id: str, offset: int, size: int) -> dict[str, Any]:
+    return {"upload": upload_id, "user": user_id, "offset": offset, "after": offset + size}
 
 
-def _changed(connection: Connection, statement: Update) -> StoredUpload:
-    row = connection.execute(statement.returning(*FIELDS)).first()
+def _changed(connection: Connection, statement: Any, values: dict[str, Any]) -> StoredUpload:
+    row = connection.execute(statement, values).first()
     if row is None:
         raise NotAccepted
     return StoredUpload.of(row)
@@ -255,3 +242,46 @@ FIELDS = (
     *(uploads.c[name] for name in StoredUpload.__dataclass_fields__ if name != "expired"),
     (uploads.c.expires_at < func.clock_timestamp()).label("expired"),
 )
+# Made once: to put one of these together takes as long as to run it.
+_AFTER, _NEXT_HOLDER = bindparam("after", type_=BigInteger), bindparam("next_holder", type_=Text)
+_GET = select(*FIELDS).where(
+    uploads.c.id == bindparam("upload"), uploads.c.user_id == bindparam("user"), uploads.c.method == bindparam("by")
+)
+_FITTING = update(uploads).where(
+    uploads.c.id == bindparam("upload"),
+    uploads.c.user_id == bindparam("user"),
+    uploads.c.state == "open",
+    uploads.c.method == "tus",
+    uploads.c.received == bindparam("offset"),
+    uploads.c.length >= _AFTER,
+    uploads.c.expires_at > func.clock_timestamp(),
+)
+_HOLD = (
+    _FITTING.where(uploads.c.holder.is_(None), uploads.c.received < uploads.c.length)
+    .values(holder=_NEXT_HOLDER, asked=False, touched_at=NOW)
+    .returning(*FIELDS)
+)
+
+
+def _append() -> Select[Any]:
+    """Moves the offset and writes the bytes, unless there are none."""
+    piece = bindparam("piece", type_=LargeBinary)
+    moved = (
+        _FITTING.where(uploads.c.holder.is_not_distinct_from(bindparam("holder", type_=Text)))
+        .values(
+            received=_AFTER,
+            holder=case((uploads.c.length == _AFTER, uploads.c.id), else_=_NEXT_HOLDER),
+            touched_at=NOW,
+            expires_at=_from_now(OPEN_TTL),
+        )
+        .returning(*FIELDS)
+        .cte("moved")
+    )
+    chunk = upload_chunks.insert().from_select(
+        ["upload_id", "start", "data"],
+        select(moved.c.id, bindparam("offset", type_=BigInteger), piece).where(func.length(piece) > 0),
+    )
+    return select(moved).add_cte(chunk.cte("chunk"))
+
+
+_APPEND = _append()

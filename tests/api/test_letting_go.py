@@ -81,7 +81,7 @@ def test_no_trace_of_a_person_stays(
     assert alice.post("/v1/uploads", headers=tus).status_code == 201
     direct = NewUpload(alice.name, "direct", thread, 9, external_id="ours", sha256="0" * 64)
     with server.services.database.transaction() as connection:
-        upload = uploads.create(connection, direct)
+        upload = uploads.create(connection, direct).id
         uploads.url_given(connection, upload)
     assert len(traces(server, alice.name)) > 5
     admin.delete(f"/v1/users/{alice.name}")

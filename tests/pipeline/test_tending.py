@@ -66,7 +66,7 @@ def test_what_lies_under_a_direct_uploads_key_is_swept_once_nobody_can_write_the
     context: Context, thread: str, finished: bool
 ) -> None:
     with context.database.transaction() as connection:
-        upload_id = uploads.create(connection, NewUpload("alice", "direct", thread, 5))
+        upload_id = uploads.create(connection, NewUpload("alice", "direct", thread, 5)).id
         uploads.url_given(connection, upload_id)
         if finished:
             uploads.finish(connection, upload_id, "msg_made")
@@ -95,8 +95,8 @@ def test_nothing_of_abandoned_uploads_stays_in_the_store_or_in_the_tables(contex
         context.database, context.store, intake, Quota(IngestSettings()), prefix=prefix, ring=lambda _: None
     )
     with context.database.transaction() as connection:
-        begun = uploads.create(connection, NewUpload("alice", "tus", thread, length))
-        uploads.append(connection, begun, "alice", 0, [RECORDING[:5]], 5, holder=None, keep=False)
+        begun = uploads.create(connection, NewUpload("alice", "tus", thread, length)).id
+        uploads.append(connection, begun, "alice", 0, RECORDING[:5], holder=None, keep=False)
         for sha256 in (None, "0" * 64):
             upload_id = direct.begin(connection, NewUpload("alice", "direct", thread, length, sha256=sha256))
             direct.grant(connection, upload_id, "alice")
@@ -118,7 +118,7 @@ def test_nothing_of_abandoned_uploads_stays_in_the_store_or_in_the_tables(contex
 
 def test_a_sweep_before_its_time_comes_again(context: Context, thread: str) -> None:
     with context.database.transaction() as connection:
-        upload_id = uploads.create(connection, NewUpload("alice", "direct", thread, 5))
+        upload_id = uploads.create(connection, NewUpload("alice", "direct", thread, 5)).id
         uploads.url_given(connection, upload_id)
     _age(context, upload_id, sweep_at=timedelta(seconds=1), expires_at=timedelta(seconds=1))
     tending.sweep_uploads(context)
@@ -128,8 +128,8 @@ def test_a_sweep_before_its_time_comes_again(context: Context, thread: str) -> N
 
 def _full(context: Context, thread: str, body: bytes) -> str:
     with context.database.transaction() as connection:
-        upload_id = uploads.create(connection, NewUpload("alice", "tus", thread, len(body)))
-        uploads.append(connection, upload_id, "alice", 0, [body], len(body), holder=None, keep=False)
+        upload_id = uploads.create(connection, NewUpload("alice", "tus", thread, len(body))).id
+        uploads.append(connection, upload_id, "alice", 0, body, holder=None, keep=False)
     return upload_id
 
 

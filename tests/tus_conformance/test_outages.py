@@ -1,5 +1,7 @@
 """What an upload needs goes away within a PATCH: what HEAD tells afterwards is durable, and it goes on there."""
 
+import base64
+import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -104,21 +106,32 @@ def test_a_database_that_falls_silent_within_a_patch(scene: Scene, target: Targe
     _goes_on_where_head_says(scene, target, url, body)
 
 
-@pytest.mark.parametrize("lost", ["the piece", "the word that it is there", "the word that it is durable"])
-def test_a_database_that_is_lost_within_a_transaction(scene: Scene, target: Target, lost: str) -> None:
+@pytest.mark.parametrize("lost", ["the piece", "the word that it is durable"])
+def test_a_database_that_is_lost_while_it_takes_a_piece(scene: Scene, target: Target, lost: str) -> None:
     url, body = target.created(SIZE), recording(SIZE)
     windows = _windows(body[2_200_000:2_400_000])
     trap = scene.postgres.trap(*windows, reply=lost != "the piece")
     with target.begun_patch(url, 0, SIZE, body[:SENT]) as connection:
         assert trap.caught.wait(15)
-        if lost == "the word that it is durable":
-            committing = scene.postgres.trap(b"COMMIT", reply=True)
-            trap.release()
-            assert committing.caught.wait(15)
         scene.postgres.refuse()
         connection.sendall(body[SENT:])
         _is_clear(answer_on(connection), 503)
     scene.mend()
+    _goes_on_where_head_says(scene, target, url, body)
+
+
+@pytest.mark.parametrize("lost", ["the commit", "the word that it is durable"])
+def test_a_database_that_is_lost_while_it_commits_what_was_checked(scene: Scene, target: Target, lost: str) -> None:
+    url, body = target.created(SIZE), recording(SIZE)
+    checksum = base64.b64encode(hashlib.sha1(body[:SENT], usedforsecurity=False).digest()).decode()
+    headers = {"Upload-Offset": "0", "Content-Length": str(SENT), "Upload-Checksum": f"sha1 {checksum}"}
+    trap = scene.postgres.trap(b"COMMIT", reply=lost != "the commit")
+    with target.begun("PATCH", url, {**CHUNK, **headers}, body[:SENT]) as connection:
+        assert trap.caught.wait(15)
+        scene.postgres.refuse()
+        _is_clear(answer_on(connection), 503)
+    scene.mend()
+    assert target.head(url).offset in ([0] if lost == "the commit" else [0, SENT])
     _goes_on_where_head_says(scene, target, url, body)
 
 
