@@ -3,12 +3,13 @@ nothing is written down: what it misses of the straight PUT's rate is no upload'
 
 import asyncio
 import hashlib
-import secrets
 import sys
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
+from storage.ids import new_id
+from storage.keys import object_key
 from storage.objects import ObjectStore
 from storage.settings import StorageSettings
 
@@ -25,7 +26,7 @@ async def readyz() -> dict[str, str]:
 async def relay(request: Request) -> Response:
     body = await request.body()
     digest = hashlib.sha256(body).hexdigest()
-    key = f"relayed/{secrets.token_hex(16)}"
+    key = object_key("relayed", new_id("msg"), "original", digest, "wav")
     await asyncio.to_thread(store.put, key, body, size=len(body), content_type="audio/wav", sha256=digest)
     return Response(status_code=201)
 

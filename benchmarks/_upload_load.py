@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import http.client
-import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +14,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from benchmarks._upload_servers import Servers
+from storage.ids import new_id
+from storage.keys import object_key
 
 Send = Callable[[http.client.HTTPConnection], None]
 VERSION = {"Tus-Resumable": "1.0.0"}
@@ -58,9 +59,10 @@ def pressed(url: str, sends: list[Send], clients: int) -> Load:
 
 
 def straight(servers: Servers, body: bytes) -> Send:
-    """The PUT that the API makes, signed beforehand."""
-    url = f"{servers.s3.endpoint_url}/{servers.bucket}/straight/{secrets.token_hex(16)}"
+    """The PUT that the API makes, under a key of the same shape (folders, on this server), signed beforehand."""
     digest = hashlib.sha256(body)
+    key = object_key("straight", new_id("msg"), "original", digest.hexdigest(), "wav")
+    url = f"{servers.s3.endpoint_url}/{servers.bucket}/{key}"
     headers = {
         "Content-Type": "audio/wav",
         "x-amz-checksum-sha256": base64.b64encode(digest.digest()).decode(),
