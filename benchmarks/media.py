@@ -59,8 +59,8 @@ def measure(seconds: int) -> list[dict[str, float | str]]:
     """One row each for decode, encode and the whole of a phone recording (AAC in M4A) of `seconds`."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        recording = _recording(folder, seconds)
-        steps = _steps(recording, folder)
+        source = recording(folder, seconds)
+        steps = _steps(source, folder)
         costs: dict[str, list[tuple[Cost, Cost]]] = {step: [] for step in steps}
         for _ in range(TURNS):
             for step, (ours, bare) in steps.items():
@@ -68,27 +68,34 @@ def measure(seconds: int) -> list[dict[str, float | str]]:
     return [_row(seconds, step, pairs) for step, pairs in costs.items()]
 
 
-def _steps(recording: Path, folder: Path) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
+def _steps(source: Path, folder: Path) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
     settings = TranscodeSettings()
-    sound = decode(recording, folder, settings)
+    sound = decode(source, folder, settings)
     kept = sound.pcm.rename(folder / "kept.f32")
     sound = Sound(kept, sound.samples, sound.recording_lufs, sound.mix_lufs)
 
-    def bare_decode() -> None:
-        _bare("-i", str(recording), "-af", _METER, *_PCM, str(folder / "bare.f32"))
-
-    def bare_encode() -> None:
-        _bare(*_PCM, "-i", str(kept), *_bare_outputs(folder))
-
-    def both() -> None:
-        bare_decode()
-        bare_encode()
-
     return {
-        "decode": (lambda: decode(recording, folder, settings), bare_decode),
-        "encode": (lambda: encode(sound, read_samples(kept), folder, settings), bare_encode),
-        "whole": (lambda: transcode(recording, folder, settings), both),
+        "decode": (lambda: decode(source, folder, settings), lambda: _bare_decode(source, folder)),
+        "encode": (lambda: encode(sound, read_samples(kept), folder, settings), lambda: _bare_encode(kept, folder)),
+        "whole": (lambda: transcode(source, folder, settings), lambda: bare_message(source, folder)),
     }
+
+
+def bare_message(source: Path, folder: Path) -> float:
+    """Seconds of the bare commands that make what a message is made of."""
+    began = time.perf_counter()
+    _bare_encode(_bare_decode(source, folder), folder)
+    return time.perf_counter() - began
+
+
+def _bare_decode(source: Path, folder: Path) -> Path:
+    pcm = folder / "bare.f32"
+    _bare("-i", str(source), "-af", _METER, *_PCM, str(pcm))
+    return pcm
+
+
+def _bare_encode(pcm: Path, folder: Path) -> None:
+    _bare(*_PCM, "-i", str(pcm), *_bare_outputs(folder))
 
 
 def _bare_outputs(folder: Path) -> list[str]:
@@ -111,14 +118,14 @@ def _bare_outputs(folder: Path) -> list[str]:
     return ["-filter_complex", graph, *m4a, *opus, *speech]
 
 
-def _recording(folder: Path, seconds: int) -> Path:
+def recording(folder: Path, seconds: int) -> Path:
     """Syllables of noise, as uneven as speech: silence would flatter the encoders."""
     samples = np.random.default_rng(3).standard_normal(seconds * PCM_RATE).astype("<f4")
     syllables = np.sin(np.arange(len(samples)) * (2 * np.pi * 2.3 / PCM_RATE)).clip(0.02) * 0.1
     (folder / "noise.f32").write_bytes((samples * syllables).astype("<f4").tobytes())
-    recording = folder / "recording.m4a"
-    _bare(*_PCM, "-i", str(folder / "noise.f32"), "-c:a", "aac", "-b:a", "64k", str(recording))
-    return recording
+    made = folder / "recording.m4a"
+    _bare(*_PCM, "-i", str(folder / "noise.f32"), "-c:a", "aac", "-b:a", "64k", str(made))
+    return made
 
 
 def _bare(*arguments: str) -> None:
