@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -29,7 +31,7 @@ class Artifact:
 
 
 def publish(context: Context, job: Job, artifacts: Sequence[Artifact], commit: Callable[[], None]) -> None:
-    """Declares the keys, puts the objects, then runs `commit`, which must write the rows that refer to them.
+    """Declares the keys, puts the objects side by side, then runs `commit`, which writes the rows that refer to them.
 
     Raises LeaseLost: nothing is put when it was lost before, and what was put is given up for the sweep. Raises
     ObjectSwept when this took so long that the sweep has been there.
@@ -38,8 +40,9 @@ def publish(context: Context, job: Job, artifacts: Sequence[Artifact], commit: C
     with context.database.transaction() as connection:
         jobs.confirm(connection, job)
         intents.declare(connection, job.message_id, keys, ttl_s=INTENT_TTL_S)
-    for artifact in artifacts:
-        _put(context, artifact)
+    with ThreadPoolExecutor(len(artifacts)) as pool:
+        # Listed, so that an error of any of them is raised.
+        list(pool.map(partial(_put, context), artifacts))
     try:
         patiently(context, commit)
     except (LeaseLost, ObjectSwept):
