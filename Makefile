@@ -28,7 +28,7 @@ test: $(STAMP)
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-faults: $(STAMP)
-	@N=$(or $(N),100) SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/faults $(ARGS)
+	@N=$(or $(N),100) SEED=$(or $(SEED),1) BROKER=$(or $(BROKER),redis) $(BIN)/python -m pytest tests/faults $(ARGS)
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks $(ARGS)

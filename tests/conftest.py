@@ -76,9 +76,14 @@ def redis_url(servers_folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def rabbitmq_url(servers_folder: Path) -> Iterator[str]:
-    with stack.running_rabbitmq(servers_folder) as url:
-        yield url
+def rabbitmq(servers_folder: Path) -> Iterator[stack.RabbitMQ]:
+    with stack.running_rabbitmq(servers_folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url(rabbitmq: stack.RabbitMQ) -> str:
+    return rabbitmq.url
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Self
 
 import psycopg
 import pytest
@@ -98,36 +98,62 @@ def running_redis(folder: Path) -> Iterator[str]:
         yield broker.url(port, password)
 
 
-@contextmanager
-def running_rabbitmq(folder: Path) -> Iterator[str]:
+class RabbitMQ:
     """Debian's RabbitMQ as the current user, with nothing in its usual folders and its own port mapper."""
-    binaries = Path("/usr/lib/rabbitmq/bin")
-    if not (binaries / "rabbitmq-server").exists() or not shutil.which("epmd"):
+
+    BINARIES = Path("/usr/lib/rabbitmq/bin")
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port()
+        self._environment = self._settings(folder / "rabbitmq")
+        self.url = f"amqp://guest:guest@127.0.0.1:{self._port}//"
+
+    def __enter__(self) -> Self:
+        (self._folder / "rabbitmq").mkdir()
+        log = self._folder / "epmd.log"
+        self._mapper = Process([shutil.which("epmd") or "epmd"], log=log, env=self._environment)
+        self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.ask_to_stop(signal.SIGINT)
+        self._server.end(patience_s=15)
+        self._mapper.end(patience_s=0)
+
+    def restart(self) -> None:
+        """As after a crash."""
+        self._server.end(patience_s=0)
+        self._start()
+
+    def _start(self) -> None:
+        program, log = str(self.BINARIES / "rabbitmq-server"), self._folder / "rabbitmq.log"
+        self._server = Process([program], log=log, env=self._environment)
+        wait_until(lambda: _speaks_amqp(self._port), self._server)
+
+    def _settings(self, home: Path) -> dict[str, str]:
+        return {
+            "PATH": f"{self.BINARIES}:{os.environ.get('PATH', os.defpath)}",
+            "HOME": str(home),
+            "ERL_EPMD_PORT": str(free_port()),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": f"test{self._port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self._port),
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_MNESIA_BASE": str(home / "data"),
+            "RABBITMQ_LOG_BASE": str(home / "log"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "plugins"),
+            "RABBITMQ_CONF_ENV_FILE": str(home / "none.conf"),
+        }
+
+
+@contextmanager
+def running_rabbitmq(folder: Path) -> Iterator[RabbitMQ]:
+    if not (RabbitMQ.BINARIES / "rabbitmq-server").exists() or not shutil.which("epmd"):
         missing("RabbitMQ: rabbitmq-server is not installed")
-    home = folder / "rabbitmq"
-    home.mkdir()
-    port, mapper = free_port(), free_port()
-    environment = {
-        "PATH": f"{binaries}:{os.environ.get('PATH', os.defpath)}",
-        "HOME": str(home),
-        "ERL_EPMD_PORT": str(mapper),
-        "ERL_EPMD_ADDRESS": "127.0.0.1",
-        "RABBITMQ_NODENAME": f"test{port}@localhost",
-        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
-        "RABBITMQ_NODE_PORT": str(port),
-        "RABBITMQ_DIST_PORT": str(free_port()),
-        "RABBITMQ_MNESIA_BASE": str(home / "data"),
-        "RABBITMQ_LOG_BASE": str(home / "log"),
-        "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "plugins"),
-        "RABBITMQ_CONF_ENV_FILE": str(home / "none.conf"),
-    }
-    epmd = Process([shutil.which("epmd") or "epmd"], log=folder / "epmd.log", env=environment)
-    server = Process([str(binaries / "rabbitmq-server")], log=folder / "rabbitmq.log", env=environment)
-    try:
-        with _stopped_after(server, lambda: _speaks_amqp(port)):
-            yield f"amqp://guest:guest@127.0.0.1:{port}//"
-    finally:
-        epmd.end(patience_s=0)
+    with RabbitMQ(folder) as server:
+        yield server
 
 
 def _speaks_amqp(port: int) -> bool:

@@ -1,7 +1,8 @@
 """One running product for the fault suite, and what of the suite is run.
 
-`make test-faults N=100 SEED=7` runs all of it with that many messages for each kind of fault. Without N, inside the
-whole test suite, a selection by SEED runs with few messages and short outages; who names a file here gets all of it.
+`make test-faults N=100 SEED=7` runs all of it with that many messages for each kind of fault, on Redis, and on RabbitMQ
+where the broker can make a difference; `BROKER=rabbitmq` runs everything on that. Without N, inside the whole test
+suite, a selection by SEED runs with few messages and short outages; who names a file here gets all of it.
 """
 
 import random
@@ -11,8 +12,9 @@ from dataclasses import astuple
 import pytest
 
 from tests.faults.checker import COLUMNS, Table
-from tests.faults.scale import FULL, SEED
+from tests.faults.scale import BROKER, FULL, SEED
 from tests.faults.world import World
+from tests.stack import RabbitMQ
 
 # Of the selection inside the whole suite, by the tests' own estimates.
 _BUDGET_S = 45
@@ -51,16 +53,23 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with World(tmp_path_factory.mktemp("world")) as world:
+def on_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with World(tmp_path_factory.mktemp("redis")) as world:
+        yield world
+
+
+@pytest.fixture(scope="session" if BROKER == "rabbitmq" else "module")
+def on_rabbitmq(tmp_path_factory: pytest.TempPathFactory, rabbitmq: RabbitMQ) -> Iterator[World]:
+    with World(tmp_path_factory.mktemp("rabbitmq"), rabbitmq=rabbitmq) as world:
         yield world
 
 
 @pytest.fixture
-def world(shared_world: World) -> Iterator[World]:
-    """The running product, its network in order again afterwards."""
-    yield shared_world
-    shared_world.mend()
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """The running product on the broker that the test names, its network in order again afterwards."""
+    world: World = request.getfixturevalue(f"on_{getattr(request, 'param', BROKER)}")
+    yield world
+    world.mend()
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from tests.stack import wait_until
 
 # Returns when the process of that number is there.
 Moment = Callable[[World, int], None]
+# Of AMQP: the class and the method in its frame.
+_BASIC_ACK, BASIC_PUBLISH = b"\0\x3c\0\x50", b"\0\x3c\0\x28"
 _LAST_PUT = re.compile(rb"^PUT /\S+/(original|speech|transcript)/")
 
 
@@ -41,7 +43,7 @@ def before_commit(world: World, pid: int) -> None:
 
 def before_ack(world: World, pid: int) -> None:
     """It has taken a ring out of the broker, and nobody else knows."""
-    _caught(world.broker.trap(b"unacked", pid=pid))
+    _caught(world.broker.trap(b"unacked", _BASIC_ACK, pid=pid))
 
 
 def after_commit(world: World, pid: int) -> None:

@@ -73,6 +73,8 @@ class Proxy:
         self.cut_after: int | None = None
         self.error_share = 0.0
         self.errors = 0
+        self.twice: bytes | None = None
+        self.doubled = 0
         for trap in self.traps:
             trap.release()
         self.traps = []
@@ -123,6 +125,10 @@ class Proxy:
         trap = Trap(re.compile(b"|".join(patterns)), pid, reply)
         self.traps.append(trap)
         return trap
+
+    def double(self, pattern: bytes) -> None:
+        """Each chunk in which this is found is said twice."""
+        self.twice = pattern
 
     def fails_now(self) -> bool:
         failed = bool(self.error_share) and self._chance.random() < self.error_share
@@ -225,6 +231,9 @@ class _Connection:
             self._sent += len(chunk)
             if self._proxy.cut_after is not None and self._sent > self._proxy.cut_after:
                 raise ConnectionResetError
+            if self._proxy.twice is not None and self._proxy.twice in chunk:
+                self._server.sendall(chunk)
+                self._proxy.doubled += 1
             self._server.sendall(chunk)
         self._server.shutdown(socket.SHUT_WR)
 

@@ -1,7 +1,7 @@
 """The broker forgets everything, dies, is away or hangs while people send: it is only a doorbell."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -12,16 +12,10 @@ from kombu import Connection
 from storage.jobs import QUEUES
 from tests.faults.checker import Table, check, settle
 from tests.faults.load import Load
-from tests.faults.scale import OUTAGE_S, SEED, SPELL_S, share
+from tests.faults.scale import OUTAGE_S, SEED, SPELL_S, both_brokers, share
 from tests.faults.world import World
 
 Fault = Callable[[World], None]
-
-
-@pytest.fixture(scope="module")
-def on_rabbitmq(tmp_path_factory: pytest.TempPathFactory, rabbitmq_url: str) -> Iterator[World]:
-    with World(tmp_path_factory.mktemp("rabbitmq"), broker_url=rabbitmq_url) as world:
-        yield world
 
 
 def flush(world: World) -> None:
@@ -36,8 +30,7 @@ def flush(world: World) -> None:
 
 
 def restart(world: World) -> None:
-    assert world.redis is not None
-    world.redis.restart()
+    world.restart_broker()
 
 
 def away(world: World) -> None:
@@ -55,32 +48,17 @@ def forgotten(world: World) -> None:
     world.broker.forget()
 
 
-slow = pytest.mark.fault(25)
-
-
-@pytest.mark.fault(8)
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("fault", [flush, restart, away, hangs, pytest.param(forgotten, marks=slow)])
-def test_redis(world: World, fault: Fault, tell: Callable[[Table], Table]) -> None:
-    tell(_table(world, fault)).assert_whole()
-
-
-@pytest.mark.fault(25)
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("fault", [flush, away, hangs, forgotten])
-def test_rabbitmq(on_rabbitmq: World, fault: Fault, tell: Callable[[Table], Table]) -> None:
-    tell(_table(on_rabbitmq, fault)).assert_whole()
-    on_rabbitmq.mend()
-
-
-def _table(world: World, fault: Fault) -> Table:
+@pytest.mark.parametrize("fault", [flush, restart, away, hangs, pytest.param(forgotten, marks=pytest.mark.fault(25))])
+@both_brokers
+def test_messages_survive_whatever_the_broker_does(world: World, fault: Fault, tell: Callable[[Table], Table]) -> None:
     load = Load(world, share(5), over_s=OUTAGE_S if fault in (away, hangs) else SPELL_S, seed=SEED)
     fault(world)
     world.mend()
     told = load.finish()
     settle(world, told)
     assert not told.problems, "uploads don't need the broker"
-    return check(world, told)
+    tell(check(world, told)).assert_whole()
 
 
 def _delete_queues(url: str) -> None:

@@ -10,18 +10,31 @@ import redis
 from storage.jobs import QUEUES
 from tests.faults.checker import Table, check, settle
 from tests.faults.load import Load
+from tests.faults.moments import BASIC_PUBLISH
 from tests.faults.scale import MESSAGES, SEED
 from tests.faults.world import World
 
 
 @pytest.mark.fault(8)
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("world", ["redis"], indirect=True)
 def test_every_ring_twice(world: World, tell: Callable[[Table], Table]) -> None:
     with doubling(world.broker_url) as doubled:
         told = Load(world, MESSAGES, over_s=2, seed=SEED + 60).finish()
         settle(world, told)
     assert doubled
     tell(check(world, told)).assert_whole()
+
+
+@pytest.mark.fault(25)
+@pytest.mark.timeout(600)
+def test_every_ring_twice_on_rabbitmq(on_rabbitmq: World, tell: Callable[[Table], Table]) -> None:
+    on_rabbitmq.broker.double(BASIC_PUBLISH)
+    told = Load(on_rabbitmq, MESSAGES, over_s=2, seed=SEED + 60).finish()
+    settle(on_rabbitmq, told)
+    assert on_rabbitmq.broker.doubled
+    on_rabbitmq.mend()
+    tell(check(on_rabbitmq, told)).assert_whole()
 
 
 @contextmanager

@@ -92,8 +92,21 @@ def test_killed_mid_sweep(world: World, tell: Callable[[Table], Table]) -> None:
     tell(check(world, told)).assert_whole()
 
 
-@pytest.mark.fault(10, always=True)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("world", [pytest.param("rabbitmq", marks=pytest.mark.fault(30))], indirect=True)
+@pytest.mark.parametrize("part", ["media", "speech"])
+def test_killed_before_ack_on_rabbitmq(world: World, part: str, tell: Callable[[Table], Table]) -> None:
+    test_killed(world, part, before_ack, tell)
+
+
+AGAIN = [
+    pytest.param("redis", marks=pytest.mark.fault(10, always=True)),
+    pytest.param("rabbitmq", marks=pytest.mark.fault(30)),
+]
+
+
 @pytest.mark.timeout(1200)
+@pytest.mark.parametrize("world", AGAIN, indirect=True)
 def test_killed_again_and_again(world: World, tell: Callable[[Table], Table]) -> None:
     chance = random.Random(SEED)
     load = Load(world, MESSAGES, over_s=MESSAGES / 2, seed=SEED + 40)

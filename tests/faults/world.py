@@ -59,15 +59,15 @@ class Server:
 
 
 class World:
-    """`database` and `store` reach the servers past their proxies. With `broker_url` that broker is used, behind the
+    """`database` and `store` reach the servers past their proxies. With `rabbitmq` that broker is used, behind the
     proxy; otherwise a Redis server of its own."""
 
-    def __init__(self, folder: Path, *, broker_url: str | None = None, **settings: str) -> None:
+    def __init__(self, folder: Path, *, rabbitmq: stack.RabbitMQ | None = None, **settings: str) -> None:
         self._folder = folder
         self._keys = (secrets.token_hex(8), secrets.token_hex(16))
         self._password = secrets.token_hex(16)
         self._settings = settings
-        self._outer_broker = broker_url
+        self._rabbitmq = rabbitmq
         self._port = free_port()
         self._product: Stack | None = None
 
@@ -75,8 +75,8 @@ class World:
         (self._folder / "s3" / BUCKET).mkdir(parents=True)
         self.postgres = self._postgres()
         self.s3 = self._s3()
-        self.redis = None if self._outer_broker else self._redis()
-        self.broker = self.redis.proxy if self.redis else Proxy(_port(self._outer_broker or ""))
+        self.redis = None if self._rabbitmq else self._redis()
+        self.broker = Proxy(_port(self._rabbitmq.url)) if self._rabbitmq else self.redis.proxy
         self.database = Database(postgres.url(self.postgres.port, self._password))
         server = stack.S3(s3.url(self.s3.port), *self._keys)
         self.store = ObjectStore(stack.storage_settings(server, BUCKET))
@@ -101,6 +101,12 @@ class World:
         if self._product is not None:
             self._product.__exit__(None, None, None)
             self._product = None
+
+    def restart_broker(self) -> None:
+        """As after a crash."""
+        server = self._rabbitmq or self.redis
+        assert server is not None
+        server.restart()
 
     def copy_database(self) -> None:
         self.postgres.kill()
@@ -136,7 +142,9 @@ class World:
     @property
     def broker_url(self) -> str:
         """Of the broker itself, past its proxy."""
-        return self._outer_broker or broker.url(self.redis.port if self.redis else 0, self._password)
+        if self._rabbitmq:
+            return self._rabbitmq.url
+        return broker.url(self.redis.port if self.redis else 0, self._password)
 
     def token(self, user: str, scope: str = "") -> str:
         return sign(self._secret, user, scope=scope)
