@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +17,12 @@ from transcribe import Engine, load_engine, resolve_model
 
 # As many models as a worker keeps loaded beside its own.
 _OTHER_MODELS = 2
+# How long a worker that stops goes on, of the ten seconds or more that whoever stops it will wait.
+FINISH_S = 5.0
+
+
+class Stopping(Exception):
+    """The worker was told to stop, and what it has in hand takes too long."""
 
 
 @dataclass
@@ -29,6 +36,7 @@ class Context:
     leases: LeaseKeeper
     worker: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     stopping: threading.Event = field(default_factory=threading.Event)
+    _stopped_at: float | None = None
     _others: OrderedDict[str, Engine] = field(default_factory=OrderedDict)
     _loading: threading.Lock = field(default_factory=threading.Lock)
 
@@ -49,6 +57,14 @@ class Context:
                 # Not closed: a batch that was interrupted for this one may be using it.
                 self._others.popitem(last=False)
             return self._others[model]
+
+    def stop_in_time(self) -> None:
+        """For those with long work in hand, now and then: raises Stopping when it is to be handed back, so that
+        nobody has to wait until its leases run out."""
+        if self.stopping.is_set():
+            self._stopped_at = self._stopped_at or time.monotonic()
+            if time.monotonic() - self._stopped_at > FINISH_S:
+                raise Stopping
 
     def _load(self, model: str) -> Engine:
         wanted = resolve_model(model, allow_micro=self.settings.may_use_micro)

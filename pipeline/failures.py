@@ -4,7 +4,7 @@ import logging
 
 from sqlalchemy import Connection
 
-from pipeline.context import Context
+from pipeline.context import Context, Stopping
 from storage import jobs, run_items, transcripts, voices
 from storage.errors import AudioGone, LeaseLost, StorageFull, StorageUnavailable
 from storage.jobs import DeadJob, Job
@@ -21,6 +21,8 @@ def settle(context: Context, job: Job, error: Exception) -> None:
     try:
         if isinstance(error, LeaseLost):
             log.info("%s thrown away: %s", job.id, error)
+        elif isinstance(error, Stopping):
+            hand_back(context, job)
         elif isinstance(error, INFRASTRUCTURE):
             log.warning("%s waits: %s", job.id, error)
             _requeue(context, job, error)
@@ -34,7 +36,7 @@ def settle(context: Context, job: Job, error: Exception) -> None:
 
 
 def hand_back(context: Context, job: Job) -> None:
-    """The worker stops before it began with this job."""
+    """The worker stops before it has done this job, or even begun with it."""
     try:
         with context.database.transaction() as connection:
             jobs.requeue(connection, job, reason=None, delay_s=0)

@@ -14,7 +14,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from pipeline import reprocess_items
-from pipeline.context import Context
+from pipeline.context import Context, Stopping
 from pipeline.publishing import Artifact, publish
 from storage import jobs, run_items, threads, transcripts
 from storage.errors import AudioGone
@@ -86,7 +86,17 @@ def _transcribe_group(
         except Exception as error:
             failed(item.job, error)
 
-    _side_by_side(publish_each, list(zip(group, _transcribe(engine, group, between), strict=True)), _WRITERS, between)
+    def take_turns() -> None:
+        context.stop_in_time()
+        between()
+
+    try:
+        outcomes = _transcribe(engine, group, take_turns)
+    except Stopping as stopping:
+        for item in group:
+            failed(item.job, stopping)
+    else:
+        _side_by_side(publish_each, list(zip(group, outcomes, strict=True)), _WRITERS, between)
 
 
 def _side_by_side(
@@ -159,6 +169,8 @@ def _transcribe(
 ) -> Sequence[Transcript | Exception]:
     try:
         return engine.transcribe([item.clip for item in prepared], between)
+    except Stopping:
+        raise
     except Exception as error:
         if len(prepared) == 1:
             return [error]

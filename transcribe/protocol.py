@@ -17,7 +17,8 @@ class Engine(Protocol):
 
     `transcribe` answers in the order of `clips`, one Transcript or TranscribeError each, and never raises for a
     clip's fault. `between` is called from the caller's thread a few times a second while the work goes on, and may
-    itself call the engine: the work in hand then waits, and so a live message overtakes a batch.
+    itself call the engine: the work in hand then waits, and so a live message overtakes a batch. What it raises ends
+    the call.
     """
 
     model: str

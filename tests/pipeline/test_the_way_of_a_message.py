@@ -288,6 +288,26 @@ def test_a_stopping_worker_hands_its_jobs_back(context: Context, upload: Upload,
     assert read(message_id).voice.state == "ready"  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("lane", Lane)
+def test_a_worker_that_is_stopped_in_the_middle_of_a_batch_hands_it_back(
+    context: Context, upload: Upload, read: Read, monkeypatch: pytest.MonkeyPatch, lane: Lane
+) -> None:
+    sent = [upload(name, lane=lane) for name in ("late.ogg", "answer.webm")]
+    Drain(context, None)("media")
+    Drain(context, None)("media")
+    real = speech._prepared
+    monkeypatch.setattr(speech, "_prepared", lambda *given: (real(*given), context.stopping.set())[0])
+    monkeypatch.setattr("pipeline.context.FINISH_S", 0)
+    Drain(context, None)("speech")
+    context.stopping.clear()
+    context._stopped_at = None
+    left = sql(context, "SELECT state, requeues, attempts, alone FROM jobs WHERE queue = 'speech'")
+    assert [tuple(row) for row in left] == [("queued", 0, 0, False)] * 2
+    monkeypatch.undo()
+    drain(context)
+    assert [read(message).voice.transcript.state for message in sent] == ["completed"] * 2  # type: ignore[union-attr]
+
+
 def test_one_lost_transcript_harms_no_other(context: Context, upload: Upload, read: Read) -> None:
     lost, kept = upload("late.ogg"), upload("answer.webm")
     Drain(context, None)("media")
