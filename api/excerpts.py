@@ -1,6 +1,7 @@
 """Where in a message a search's words are: a snippet with marks, and the moment in the recording."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +14,8 @@ from transcribe import Segment, Transcript, Word, corrected
 # Private-use characters: nobody types them, and those in what people wrote are replaced.
 BEGIN, END = "\ue000", "\ue001"
 _BEFORE, _LONGEST = 60, 200
+# Some ten times as many as in a page of hits that people wrote; each is stemmed for each term.
+_MOST_WORDS = 2_000
 _WORD = re.compile(r"\w+")
 _UNMARKED = str.maketrans({BEGIN: "\ufffd", END: "\ufffd"})
 
@@ -27,7 +30,7 @@ def words_in(hits: Sequence[Hit], terms: Sequence[Term]) -> list[tuple[str, str]
     """(configuration, word) of the words that may be forms of a term: those that begin alike."""
     beginnings = tuple({term.folded[:2] for term in terms})
     found = {(hit.config, word) for hit in hits for word in _WORD.findall(hit.body)}
-    return sorted(each for each in found if fold(each[1]).startswith(beginnings))
+    return sorted(each for each in found if fold(each[1]).startswith(beginnings))[:_MOST_WORDS]
 
 
 def excerpt(hit: Hit, terms: Sequence[Term], forms: set[tuple[str, str]]) -> Excerpt:
@@ -62,8 +65,9 @@ def _pattern(term: Term) -> re.Pattern[str]:
 
 def _best(marks: Sequence[tuple[int, int]]) -> int:
     """The place where most matches are near each other."""
-    near = [sum(1 for other, _ in marks if 0 <= other - begin <= _LONGEST // 2) for begin, _ in marks]
-    return marks[near.index(max(near))][0] if marks else 0
+    begins = [begin for begin, _ in marks]
+    near = [bisect_right(begins, begin + _LONGEST // 2) - number for number, begin in enumerate(begins)]
+    return begins[near.index(max(near))] if marks else 0
 
 
 def _snippet(body: str, marks: Sequence[tuple[int, int]], first: int) -> str:

@@ -58,7 +58,7 @@ class _Asked:
 
 def terms_of(query: str) -> list[Term]:
     """Words, and phrases in double quotes. Empty when there is no letter or digit in it."""
-    found = [Term(phrase or word, bool(phrase)) for phrase, word in _TERM.findall(query)]
+    found = dict.fromkeys(Term(phrase or word, bool(phrase)) for phrase, word in _TERM.findall(query))
     return [term for term in found if any(letter.isalnum() for letter in term.folded)][:MAX_TERMS]
 
 

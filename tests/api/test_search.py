@@ -167,6 +167,13 @@ def test_a_long_text_is_cut_around_what_was_found(alice: Person, bob: Person, th
     assert len(snippet) < 250
 
 
+def test_texts_of_nothing_but_matches_keep_nobody_waiting(bob: Person, thread: str) -> None:
+    """Thirty of them, within the patience of a client."""
+    for _ in range(30):
+        bob.post(f"/v1/threads/{thread}/messages", json={"text": "a " * 5000})
+    assert len(find(bob, "a", limit=100)) == 30
+
+
 def test_silence_is_not_found(alice: Person, bob: Person, thread: str, recording: bytes, workers: Workers) -> None:
     workers.finish(alice.say(thread, recording)["id"], NOTHING_SAID)
     assert find(bob, "null") == []
