@@ -113,5 +113,12 @@ def test_any_correction_makes_orderly_captions(text: str) -> None:
     assert all(word.end_ms <= following.start_ms for word, following in itertools.pairwise(words))
 
 
+def test_a_correction_that_would_take_seconds_to_compare_is_laid_over_the_whole() -> None:
+    fixed = corrected(transcript(spoken(" ".join(["na"] * 200))), "na x " * 2500)
+    words = [word for segment in fixed.segments for word in segment.words]
+    assert (len(words), words[0].start_ms, words[-1].end_ms) == (5000, 0, 60_000)
+    assert all(word.end_ms == following.start_ms for word, following in itertools.pairwise(words))
+
+
 def test_a_text_written_for_silence_is_captioned_too() -> None:
     assert corrected(SILENT, "He only breathes.").segments[0].text == "He only breathes."
