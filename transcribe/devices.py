@@ -1,5 +1,7 @@
+import math
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from transcribe.errors import ModelError
 from transcribe.settings import TranscribeSettings
@@ -9,6 +11,7 @@ from transcribe.settings import TranscribeSettings
 # keep most calls of the model under half a second with `base` on one core: so long one may slow a live message down.
 CPU_ROWS, CPU_SECONDS = 12, 40.0
 GPU_ROWS, GPU_SECONDS = 64, 960.0
+CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 
 
 @dataclass(frozen=True)
@@ -64,4 +67,14 @@ def _cuda(settings: TranscribeSettings, compute_type: str) -> Device:
 
 
 def available_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(cores, _quota())))
+
+
+def _quota() -> float:
+    """How many cores' time a container may use, of all that it sees."""
+    try:
+        quota, period = CPU_MAX.read_text().split()
+        return int(quota) / int(period)
+    except (OSError, ValueError):
+        return math.inf

@@ -1,7 +1,10 @@
+import os
+from pathlib import Path
+
 import ctranslate2
 import pytest
 
-from transcribe import ModelError, TranscribeSettings, load_engine
+from transcribe import ModelError, TranscribeSettings, devices, load_engine
 from transcribe.devices import available_cores, choose_device
 
 
@@ -24,6 +27,18 @@ def test_workers_and_threads_fill_the_cores(workers: int, threads: int) -> None:
     assert device.workers == workers or workers == 0
     assert device.threads == threads or threads == 0
     assert workers or threads or device.workers * device.threads == available_cores()
+
+
+@pytest.mark.parametrize(
+    ("limit", "cores"), [("100000 100000", 1), ("50000 100000", 1), ("max 100000", None), ("", None), (None, None)]
+)
+def test_a_containers_share_of_the_machine_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str | None, cores: int | None
+) -> None:
+    if limit is not None:
+        (tmp_path / "cpu.max").write_text(limit)
+    monkeypatch.setattr(devices, "CPU_MAX", tmp_path / "cpu.max")
+    assert available_cores() == (cores or len(os.sched_getaffinity(0)))
 
 
 def test_a_compute_type_the_device_lacks_names_those_it_has() -> None:
