@@ -4,7 +4,8 @@ from pathlib import Path
 import ctranslate2
 import pytest
 
-from transcribe import ModelError, TranscribeSettings, devices, load_engine
+from transcribe import ModelError, TranscribeSettings, devices, load_engine, loading, resolve_model
+from transcribe.decoding import Policy
 from transcribe.devices import available_cores, choose_device
 
 
@@ -51,4 +52,12 @@ def test_a_compute_type_the_device_lacks_names_those_it_has() -> None:
 def test_without_a_gpu_cuda_is_refused_with_the_reason() -> None:
     with pytest.raises(ModelError, match="no NVIDIA GPU") as raised:
         load_engine(TranscribeSettings(model="micro", device="cuda"))
+    assert raised.value.code == "device_unavailable"
+
+
+@pytest.mark.skipif(ctranslate2.get_cuda_device_count() > 0, reason="there is a GPU here")
+def test_what_the_libraries_of_a_gpu_lack_is_told_with_where_they_are_to_be_had() -> None:
+    device = devices.Device("cuda", "float16", 2, 1, 64, 960.0, 64)
+    with pytest.raises(ModelError, match="pip install nvidia-cublas-cu12 nvidia-cudnn-cu12") as raised:
+        loading._reader(TranscribeSettings(), Policy(), resolve_model("micro"), device)
     assert raised.value.code == "device_unavailable"
