@@ -2,6 +2,7 @@
 
 import multiprocessing
 from collections.abc import Sequence
+from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from transcribe import Clip
 
 
 def peak_memory(side: str, model: str, messages: Sequence[Message]) -> float:
-    """Megabytes resident at most, with live messages coming all the time, and those of the messages (a few MB)."""
+    """Megabytes resident at most, with live messages in between, and those of the messages (a few MB)."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_run, args=(side, model, list(messages), sender))
@@ -27,9 +28,10 @@ def _run(side: str, model: str, messages: list[Message], sender: Connection) -> 
 
     if side == "earshot":
         engine, clips = engine_for(model, policy=EQUAL_WORK), [Clip(message.samples) for message in messages]
+        coming = iter(clips[:5])
 
         def live() -> None:
-            engine.transcribe(clips[:1])
+            engine.transcribe(list(islice(coming, 1)))
 
         engine.transcribe(clips, live)
     else:
