@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.faults.checker import Table, check, settle
-from tests.faults.load import Load
+from tests.faults.load import Load, Sender, Told, recording
 from tests.faults.scale import OUTAGE_S, SEED, SPELL_S, share
 from tests.faults.world import World
 
@@ -40,6 +40,20 @@ def test_messages_survive_whatever_the_database_does(
     told = load.finish()
     settle(world, told)
     assert all(map(is_clear, told.problems))
+    tell(check(world, told)).assert_whole()
+
+
+@pytest.mark.fault(12)
+@pytest.mark.timeout(600)
+def test_what_was_just_accepted_survives_a_kill_of_the_database(world: World, tell: Callable[[Table], Table]) -> None:
+    told = Told()
+    with Sender(world.url, world.token("alice"), told) as sender:
+        thread = sender.thread()
+        for number in range(3):
+            send = (sender.send, sender.send_resumable)[number % 2]
+            send(thread, recording(SEED + 17 + number))
+            world.postgres.restart()
+    settle(world, told)
     tell(check(world, told)).assert_whole()
 
 

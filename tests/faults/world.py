@@ -28,6 +28,8 @@ PREFIX = "messages"
 # Short, so that a dead worker's jobs come back while somebody waits for them.
 LEASE_S = 5
 _PATIENCE_S = 15.0
+# Nothing here loses its power, but what was committed must be with the system when the server is killed.
+_KILLABLE = {**stack.HASTY, "synchronous_commit": "on"}
 
 
 class Server:
@@ -200,7 +202,7 @@ class World:
         postgres.create_cluster(folder, self._password, log, os.environ, sync=False)
         return Server(
             port,
-            lambda: postgres.start(folder, port, log, os.environ, stack.HASTY),
+            lambda: postgres.start(folder, port, log, os.environ, _KILLABLE),
             lambda: postgres.ready(port, self._password),
         )
 
