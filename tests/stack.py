@@ -19,6 +19,7 @@ from pipeline.embedded import Stack, StackInfo, broker, postgres, s3
 from pipeline.embedded.failures import PartFailed
 from pipeline.embedded.ports import free_port
 from pipeline.embedded.process import Process
+from pipeline.embedded.sessions import Sessions
 from storage.settings import StorageSettings
 
 # Nothing that a test stores must survive a power cut.
@@ -112,6 +113,8 @@ class RabbitMQ:
     def __enter__(self) -> Self:
         (self._folder / "rabbitmq").mkdir()
         log = self._folder / "epmd.log"
+        # The server is a grandchild: it would outlive us when we are killed.
+        self._sessions = Sessions()
         self._mapper = Process([shutil.which("epmd") or "epmd"], log=log, env=self._environment)
         self._start()
         return self
@@ -120,15 +123,18 @@ class RabbitMQ:
         self._server.ask_to_stop(signal.SIGINT)
         self._server.end(patience_s=15)
         self._mapper.end(patience_s=0)
+        self._sessions.close()
 
     def restart(self) -> None:
         """As after a crash."""
         self._server.end(patience_s=0)
+        self._sessions.remove(self._server.pid)
         self._start()
 
     def _start(self) -> None:
         program, log = str(self.BINARIES / "rabbitmq-server"), self._folder / "rabbitmq.log"
         self._server = Process([program], log=log, env=self._environment)
+        self._sessions.add(self._server.pid)
         wait_until(lambda: _speaks_amqp(self._port), self._server)
 
     def _settings(self, home: Path) -> dict[str, str]:
