@@ -58,7 +58,7 @@ def on_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield world
 
 
-@pytest.fixture(scope="session" if BROKER == "rabbitmq" else "module")
+@pytest.fixture(scope="session")
 def on_rabbitmq(tmp_path_factory: pytest.TempPathFactory, rabbitmq: RabbitMQ) -> Iterator[World]:
     with World(tmp_path_factory.mktemp("rabbitmq"), rabbitmq=rabbitmq) as world:
         yield world

@@ -100,16 +100,16 @@ def test_killed_before_ack_on_rabbitmq(world: World, part: str, tell: Callable[[
 
 
 AGAIN = [
-    pytest.param("redis", marks=pytest.mark.fault(10, always=True)),
-    pytest.param("rabbitmq", marks=pytest.mark.fault(30)),
+    pytest.param("redis", MESSAGES, marks=pytest.mark.fault(10, always=True)),
+    pytest.param("rabbitmq", share(5), marks=pytest.mark.fault(30)),
 ]
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("world", AGAIN, indirect=True)
-def test_killed_again_and_again(world: World, tell: Callable[[Table], Table]) -> None:
+@pytest.mark.parametrize(("world", "count"), AGAIN, indirect=["world"], ids=["redis", "rabbitmq"])
+def test_killed_again_and_again(world: World, count: int, tell: Callable[[Table], Table]) -> None:
     chance = random.Random(SEED)
-    load = Load(world, MESSAGES, over_s=MESSAGES / 2, seed=SEED + 40)
+    load = Load(world, count, over_s=count / 2, seed=SEED + 40)
     while load.going_on:
         kill(world, chance.choice(PARTS))
         world.proxies[chance.randrange(3)].reset()
