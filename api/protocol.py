@@ -1,6 +1,7 @@
 """HTTP as uvicorn speaks it, and what it leaves to us: a problem for what is no HTTP, an end to idle connections."""
 
 import asyncio
+from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -24,8 +25,23 @@ class _OneAtATime(FlowControl):
             super().resume_reading()
 
 
+class _Lingering:
+    """The transport as a response sees it. Closed while its request is still coming, it would answer the rest of that
+    with a reset, and a client that is sending might never read what it was told."""
+
+    def __init__(self, protocol: "ProblemProtocol") -> None:
+        self._protocol = protocol
+
+    def close(self) -> None:
+        self._protocol.close_when_heard()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._protocol.transport, name)
+
+
 class ProblemProtocol(HttpToolsProtocol):
     _ending: asyncio.TimerHandle | None = None
+    _is_lingering = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -44,6 +60,24 @@ class ProblemProtocol(HttpToolsProtocol):
             self._go_on()
         elif self._ending is None:
             self._end_later()
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        if self.cycle is not None:
+            self.cycle.transport = _Lingering(self)  # type: ignore[assignment]
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        if self._is_lingering:
+            self.transport.close()
+
+    def close_when_heard(self) -> None:
+        """At once when the request has come whole, else when it has, or when the client's time is up."""
+        if self.transport.is_closing() or not self.cycle.more_body:
+            self.transport.close()
+        else:
+            self._is_lingering = True
+            self.transport.write_eof()
 
     def has_untaken(self) -> bool:
         """Part of a body that the app has not taken yet, and may still want."""

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,8 +43,9 @@ class Listener:
         self.close()
 
     def close(self) -> None:
-        for stream in [self._response.extensions["network_stream"]]:
-            stream.get_extra_info("socket").shutdown(2)
+        # Already closed where the server has ended the stream.
+        with suppress(OSError):
+            self._response.extensions["network_stream"].get_extra_info("socket").shutdown(2)
         self._thread.join()
         self._context.__exit__(None, None, None)
 

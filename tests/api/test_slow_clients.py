@@ -78,6 +78,21 @@ def test_a_connection_whose_body_was_refused_takes_the_next_request(server: Serv
     connection.close()
 
 
+@pytest.mark.parametrize("head", ["HTTP/1.1\r\nConnection: close", "HTTP/1.0"])
+def test_who_is_refused_while_he_sends_and_wants_no_more_hears_why(
+    server: Server, alice: Person, thread: str, head: str
+) -> None:
+    too_much = bytes(server.services.ingest.max_bytes + 1)
+    lines = f"\r\nHost: x\r\nAuthorization: {alice.headers['authorization']}\r\nContent-Length: {len(too_much)}\r\n\r\n"
+    with _connected(server) as connection:
+        connection.sendall(f"POST /v1/threads/{thread}/voice-messages {head}{lines}".encode())
+        for start in range(0, len(too_much), 1_000_000):
+            connection.sendall(too_much[start : start + 1_000_000])
+        answer = answer_on(connection)
+        assert (answer.status, answer.headers["connection"]) == (413, "close")
+        assert connection.recv(1) == b""
+
+
 def _connected(server: Server) -> socket.socket:
     return socket.create_connection(("127.0.0.1", urlsplit(server.url).port or 0), timeout=10)
 
