@@ -73,7 +73,7 @@ function versionItem(menu, version) {
     "li",
     {},
     h("p", { class: "about" }, about.filter(Boolean).join(" · ")),
-    h("p", { dir: "auto", lang: version.language }, version.text || version.state.replace("_", " ")),
+    h("p", { dir: "auto", lang: version.language ?? "" }, version.text || version.state.replace("_", " ")),
     version.active && h("strong", {}, "Shown now"),
     usable && !version.active && bubble.isMine && button("Show this one", activate),
   );

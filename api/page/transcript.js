@@ -36,7 +36,7 @@ export class Transcript {
     this.#loading = null;
     this.#words = [];
     this.#current = this.#cursor = -1;
-    set(this.text, "lang", transcript.language);
+    set(this.text, "lang", transcript.language ?? "");
     say(this.text, transcript.text);
   }
 

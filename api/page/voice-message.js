@@ -204,7 +204,7 @@ export class VoiceMessage extends HTMLElement {
     const near = { onpointermove: () => this.#prepare(), onpointerdown: () => this.#prepare(), onfocusin: () => this.#prepare() };
     parts.controls = h("div", { class: "controls", ...near }, parts.play, bar.element, parts.time, parts.speed);
     const foot = h("footer", {}, parts.notes, parts.receipt);
-    parts.article = h("article", {}, head, parts.controls, parts.state, text.text, text.chosen, parts.trouble, parts.menu.area, foot);
+    parts.article = h("article", { lang: "en" }, head, parts.controls, parts.state, text.text, text.chosen, parts.trouble, parts.menu.area, foot);
     root.append(parts.article);
   }
 

@@ -42,6 +42,17 @@ _EARLY = """<!doctype html>
 </body>
 </html>"""
 
+# Where the first and the last sign of a text stand.
+_ENDS = """element => {
+  const text = element.firstChild;
+  return [0, text.length - 1].map((at) => {
+    const range = document.createRange();
+    range.setStart(text, at);
+    range.setEnd(text, at + 1);
+    return range.getBoundingClientRect().left;
+  });
+}"""
+
 
 @pytest.fixture
 def spoken(alice: Person, bob: Person) -> dict[str, Any]:
@@ -86,6 +97,21 @@ def test_a_message_alone_is_enough_to_play_and_read(
     bubble.get_by_role("button", name="Play").click()
     expect(bubble.get_by_role("slider")).to_have_attribute("aria-valuenow", re.compile("[12]000"))
     assert not [url for url in asked if "/v1/messages" in url]
+    page.close()
+
+
+def test_its_words_are_in_order_in_a_page_that_reads_from_right_to_left(
+    stack: StackInfo, chromium: Browser, alice: Person, spoken: dict[str, Any], host: Callable[[str], str]
+) -> None:
+    page = chromium.new_page()
+    arabic = _HOST.replace('lang="en"', 'lang="ar" dir="rtl"')
+    page.goto(host(arabic.format(url=stack.url, token=alice.token, message=spoken["id"])))
+    bubble = page.locator("voice-message")
+    expect(bubble.get_by_role("article")).to_have_attribute("lang", "en")
+    bubble.get_by_role("button", name="More actions").click()
+    for item in ("Transcribe again…", "Download captions (VTT)"):
+        first, last = bubble.get_by_role("button", name=item).evaluate(_ENDS)
+        assert first < last
     page.close()
 
 
