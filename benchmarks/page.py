@@ -132,7 +132,8 @@ def _clicks(
     visit = Visit(browser, stack.url, viewer)
     page = visit.open(thread)
     page.evaluate(_TIME_CLICKS)
-    for message in spoken:
+    # A message that plays has the one after it ready: from the last to the first nothing is.
+    for message in spoken if near else reversed(spoken):
         button = visit.bubble(message).get_by_role("button", name="Play voice message")
         button.scroll_into_view_if_needed()
         page.mouse.move(2, 2)
