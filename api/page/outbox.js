@@ -1,5 +1,6 @@
 // Sends recordings, one after the other, until the server has them: through lost lines, closed tabs and restarts.
 
+import { newKey } from "./keys.js";
 import * as store from "./store.js";
 import { Upload } from "./tus.js";
 
@@ -21,12 +22,12 @@ export class Outbox extends EventTarget {
     addEventListener("online", () => this.flush());
   }
 
-  /** Keeps a recording that nobody has sent yet, or what it has grown to. */
+  /** Keeps a recording that nobody has sent yet, or what it has grown to: whole again when another tab sent it half grown. */
   async keep(id, thread, blob, duration) {
-    if (this.#drafts.has(id)) return store.change(id, { blob, duration });
+    if (this.#drafts.has(id) && (await store.change(id, { blob, duration }))) return;
     this.#drafts.add(id);
     const user = this.#client.user;
-    await store.put({ id, user, thread, blob, duration, draft: true, key: id, url: null, at: Date.now() });
+    await store.put({ id, user, thread, blob, duration, draft: true, key: newKey(), url: null, at: Date.now() });
   }
 
   async send(id) {

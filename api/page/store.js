@@ -14,12 +14,16 @@ export async function put(item) {
   await run("readwrite", (store) => store.put(item)).catch(() => unkept.set(item.id, item));
 }
 
-/** Changes fields of one that is still there: what was sent or thrown away in another tab must not come back. */
+/** Changes fields of one that is still there, and tells whether it was: what was sent or thrown away in another tab must not
+ * come back. */
 export async function change(id, fields) {
-  if (unkept.has(id)) return void Object.assign(unkept.get(id), fields);
-  await run("readwrite", (store) => {
-    store.get(id).onsuccess = ({ target }) => target.result && store.put({ ...target.result, ...fields });
+  if (unkept.has(id)) return Boolean(Object.assign(unkept.get(id), fields));
+  const found = await run("readwrite", (store) => {
+    const request = store.get(id);
+    request.onsuccess = () => request.result && store.put({ ...request.result, ...fields });
+    return request;
   });
+  return Boolean(found);
 }
 
 export async function drop(id) {

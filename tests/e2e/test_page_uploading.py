@@ -185,6 +185,24 @@ def test_what_was_recorded_and_not_sent_survives_a_closed_tab(alice: Person, vis
     expect(waiting).to_have_count(0)
 
 
+def test_what_another_tab_sends_half_recorded_comes_whole_all_the_same(alice: Person, visit: Visiting) -> None:
+    thread = alice.start_thread("bob")
+    visitor = visit(alice)
+    page = visitor.open(thread)
+    page.get_by_role("button", name=_RECORD).click()
+    page.wait_for_timeout(2_500)
+    other = visitor.context.new_page()
+    other.goto(f"{visitor.url}/#token={alice.token}")
+    other.get_by_role("link", name=re.compile(thread.title)).click()
+    other.get_by_role("button", name="Send now").click()
+    expect(other.locator("voice-message")).to_have_count(1)
+    page.get_by_role("button", name="Stop recording").click()
+    page.get_by_role("button", name="Send recording").click()
+    expect(page.locator("voice-message")).to_have_count(2)
+    whole, half = (alice.settled(message["id"]) for message in alice.messages(thread))
+    assert whole["voice"]["duration_ms"] > half["voice"]["duration_ms"]
+
+
 def test_leaving_the_thread_keeps_what_was_being_recorded(alice: Person, visit: Visiting) -> None:
     thread, other = alice.start_thread("bob"), alice.start_thread("carol")
     visitor = visit(alice)
