@@ -48,7 +48,7 @@ def running_chromium() -> Iterator[Browser]:
 
 
 class Visit:
-    """One person's browser window, and what it complained about."""
+    """One person's browser window, what it complained about, and every address that it asked for something."""
 
     def __init__(self, browser: Browser, url: str, person: Person, script: str = "", **options: Any) -> None:
         """`script` runs before the page's own."""
@@ -58,6 +58,8 @@ class Visit:
         self.context.set_default_timeout(_PATIENCE_S * 1000)
         self.page: Page = self.context.new_page()
         self.complaints: list[str] = []
+        self.asked: set[str] = set()
+        self.context.on("request", lambda request: self.asked.add(request.url))
         self.page.on("console", lambda said: self._hear(said.type, said.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.url = url

@@ -42,7 +42,7 @@ def bob(stack: StackInfo) -> Iterator[Person]:
 
 @pytest.fixture
 def visit(chromium: Browser, stack: StackInfo) -> Iterator[Visiting]:
-    """Opens the page for a person. A page that complains, a violated policy included, fails its test."""
+    """Opens the page for a person. A test whose page complains or asks somebody else for anything fails."""
     with ExitStack() as closed:
         visits: list[Visit] = []
 
@@ -53,3 +53,5 @@ def visit(chromium: Browser, stack: StackInfo) -> Iterator[Visiting]:
 
         yield open_page
         assert [complaint for each in visits for complaint in each.complaints] == []
+        ours = (stack.url, *(each.url for each in visits), "blob:")
+        assert [url for each in visits for url in each.asked if not url.startswith(ours)] == []
