@@ -100,7 +100,7 @@ def transcribe_again(context: Context, ids: list[str]) -> dict[str, str]:
         versions = {message: transcripts.add_version(connection, message, language=None) for message in ids}
         for message, version in versions.items():
             jobs.add(connection, "speech", message, transcript_id=version, lane=Lane.BATCH)
-    context.ringer.ring("speech")
+    context.ringer.ring("speech", Lane.BATCH)
     return versions
 
 

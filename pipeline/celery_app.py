@@ -1,4 +1,6 @@
-"""The Celery app: two queues, one task each, and a task carries nothing but its name.
+"""The Celery app: a bell for each queue and lane, one task each, and a task carries nothing but its name.
+
+A lane has its own, for a ring goes to one worker: one that works in the other lane only would hear it in vain.
 
 A ring that is lost costs a few seconds (the reaper rings again), never a message: the job is a row.
 """
@@ -10,7 +12,7 @@ from celery import Celery
 from kombu.entity import Queue as BrokerQueue
 from kombu.exceptions import ChannelError
 
-from storage.jobs import QUEUES, Queue
+from storage.jobs import QUEUES, Lane, Queue
 
 _ENOUGH_RINGS = 64
 _PUBLISH_TIMEOUT_S = 1
@@ -37,45 +39,52 @@ def create_celery(broker_url: str, drain: Callable[[Queue], None] | None = None)
     )
     if drain is not None:
         for queue in QUEUES:
-            _register(app, queue, drain)
+            for lane in Lane:
+                _register(app, queue, lane, drain)
     return app
 
 
-def ring(app: Celery, queue: Queue) -> None:
+def bell(queue: Queue, lane: Lane) -> str:
+    """Its name at the broker."""
+    return queue if lane == Lane.LIVE else f"{queue}-{lane.name.lower()}"
+
+
+def ring(app: Celery, queue: Queue, lane: Lane) -> None:
     """Raises what the broker's client raises when it can't be reached within about a second.
 
     Where enough rings wait unheard, one more would only make the broker grow.
     """
     with app.producer_or_acquire() as producer:
-        if _waiting(producer.channel, queue) < _ENOUGH_RINGS:
-            app.send_task(_task_name(queue), queue=queue, retry=False, producer=producer)
+        name = bell(queue, lane)
+        if _waiting(producer.channel, name) < _ENOUGH_RINGS:
+            app.send_task(_task_name(name), queue=name, retry=False, producer=producer)
 
 
-def _register(app: Celery, queue: Queue, drain: Callable[[Queue], None]) -> None:
+def _register(app: Celery, queue: Queue, lane: Lane, drain: Callable[[Queue], None]) -> None:
     def task() -> None:
         drain(queue)
 
     # Not shared: a process that both rings and works has two apps, and tasks of one must not enter the other.
-    app.task(name=_task_name(queue), shared=False, ignore_result=True)(task)
+    app.task(name=_task_name(bell(queue, lane)), shared=False, ignore_result=True)(task)
 
 
-def _waiting(channel: Any, queue: Queue) -> int:
+def _waiting(channel: Any, name: str) -> int:
     try:
-        return int(channel.queue_declare(queue, passive=True).message_count)
+        return int(channel.queue_declare(name, passive=True).message_count)
     except ChannelError:
         # Redis forgets an empty queue. (RabbitMQ closes the channel; the next ring opens another.)
         return 0
 
 
-def _task_name(queue: str) -> str:
-    return f"earshot.{queue}"
+def _task_name(name: str) -> str:
+    return f"earshot.{name}"
 
 
 def _queues(broker_url: str) -> list[BrokerQueue]:
     arguments = {"x-queue-type": "quorum"} if broker_url.startswith("amqp") else {}
     return [
         BrokerQueue(name, routing_key=name, queue_arguments=arguments)  # type: ignore[no-untyped-call]
-        for name in QUEUES
+        for name in (bell(queue, lane) for queue in QUEUES for lane in Lane)
     ]
 
 

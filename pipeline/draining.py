@@ -48,10 +48,11 @@ class Drain:
             claims += 1
             if claims == 1:
                 # Where one job was there may be more: wakes one further worker, which does the same.
-                context.ringer.ring(queue)
+                context.ringer.ring(queue, Lane(claimed[0].lane))
             with context.leases.holding(claimed):
                 self._work(queue, claimed)
-        context.ringer.ring(queue)
+        for lane in Lane if self._lane is None else (self._lane,):
+            context.ringer.ring(queue, lane)
 
     def _claim(self, queue: Queue, lane: Lane | None) -> list[Job]:
         settings = self._context.settings.pipeline

@@ -9,7 +9,7 @@ from pipeline import reprocess_items
 from pipeline.context import Context
 from pipeline.publishing import Artifact, patiently, publish
 from storage import jobs, run_items, voices
-from storage.jobs import Job
+from storage.jobs import Job, Lane
 from storage.keys import object_key
 from storage.messages import StoredRendition
 from storage.voices import MediaResult, MediaWork
@@ -36,7 +36,7 @@ def process(context: Context, job: Job) -> None:
         else:
             _publish(context, job, work, media)
             if is_new:
-                context.ringer.ring("speech")
+                context.ringer.ring("speech", Lane(job.lane))
 
 
 def _transcode(context: Context, work: MediaWork, folder: Path) -> Media:

@@ -94,9 +94,9 @@ class Reaper:
 
     def ring(self) -> None:
         with self._context.database.transaction() as connection:
-            due = jobs.due_queues(connection)
-        for queue in due:
-            self._context.ringer.ring(queue)
+            due = jobs.due(connection)
+        for queue, lane in due:
+            self._context.ringer.ring(queue, lane)
 
     def erase(self) -> None:
         _while_there_is_more(self._erase_some)

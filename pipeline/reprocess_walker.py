@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from pipeline.context import Context
 from storage import run_items, run_jobs, run_walk, runs
 from storage.errors import StorageFull, StorageUnavailable
+from storage.jobs import Lane
 from storage.runs import Run
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def _move(context: Context, run_id: str) -> bool:
             return _revert(connection, run)
         queued, more = _queue(connection, run)
     if queued:
-        context.ringer.ring(runs.QUEUE_OF[run.kind])
+        context.ringer.ring(runs.QUEUE_OF[run.kind], Lane.BATCH)
     return more
 
 

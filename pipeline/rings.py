@@ -1,10 +1,10 @@
-"""The doorbell: tells idle workers that a queue has something for them, and never makes anybody wait."""
+"""The doorbell: tells idle workers that a queue has something in their lane, and never makes anybody wait."""
 
 import logging
 import threading
 
 from pipeline import celery_app
-from storage.jobs import Queue
+from storage.jobs import Lane, Queue
 
 log = logging.getLogger(__name__)
 # Rings closer together than this are one ring: whoever heard the first claims what the second was about.
@@ -19,13 +19,13 @@ class Ringer:
     def __init__(self, broker_url: str) -> None:
         self._app = celery_app.create_celery(broker_url)
         self._changed = threading.Condition()
-        self._wanted: set[Queue] = set()
+        self._wanted: set[tuple[Queue, Lane]] = set()
         self._closing = False
         self._thread: threading.Thread | None = None
 
-    def ring(self, queue: Queue) -> None:
+    def ring(self, queue: Queue, lane: Lane = Lane.LIVE) -> None:
         with self._changed:
-            self._wanted.add(queue)
+            self._wanted.add((queue, lane))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._publish, name="ringer", daemon=True)
                 self._thread.start()
@@ -46,21 +46,21 @@ class Ringer:
         self._app.close()
 
     def _publish(self) -> None:
-        while (queues := self._next()) is not None:
-            for queue in queues:
-                self._ring_once(queue)
+        while (wanted := self._next()) is not None:
+            for queue, lane in wanted:
+                self._ring_once(queue, lane)
             with self._changed:
                 self._changed.wait_for(lambda: self._closing, _SPACING_S)
 
-    def _next(self) -> set[Queue] | None:
+    def _next(self) -> set[tuple[Queue, Lane]] | None:
         with self._changed:
             self._changed.wait_for(lambda: self._wanted or self._closing)
             wanted, self._wanted = self._wanted, set()
             return wanted or None
 
-    def _ring_once(self, queue: Queue) -> None:
+    def _ring_once(self, queue: Queue, lane: Lane) -> None:
         try:
-            celery_app.ring(self._app, queue)
+            celery_app.ring(self._app, queue, lane)
         except Exception as error:
             log.warning("no ring for %s: the broker does not answer (%s)", queue, type(error).__name__)
             with self._changed:

@@ -3,11 +3,12 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 from celery.signals import worker_ready, worker_shutting_down
 
-from pipeline.celery_app import create_celery
+from pipeline.celery_app import bell, create_celery
 from pipeline.context import Context, assemble
 from pipeline.draining import Drain
 from storage.jobs import Lane, Queue
@@ -29,11 +30,12 @@ def run(queues: Sequence[Queue], lane: Lane | None = None) -> int:
     drain = Drain(context, lane)
     app = create_celery(context.settings.pipeline.broker_url, drain)
     stop = _stop_with(context)
-    start = _start_with(context, queues)
+    lanes = tuple(Lane) if lane is None else (lane,)
+    start = _start_with(context, queues, lanes)
     worker_shutting_down.connect(stop, weak=False)
     worker_ready.connect(start, weak=False)
     worker = app.Worker(
-        queues=list(queues),
+        queues=[bell(queue, each) for queue in queues for each in lanes],
         pool="threads",
         concurrency=_threads(context, queues),
         loglevel="INFO",
@@ -81,10 +83,10 @@ def _stop_with(context: Context) -> Any:
     return stop
 
 
-def _start_with(context: Context, queues: Sequence[Queue]) -> Any:
+def _start_with(context: Context, queues: Sequence[Queue], lanes: Sequence[Lane]) -> Any:
     def start(**_: object) -> None:
         # What came while nobody listened has rung in vain.
-        for queue in queues:
-            context.ringer.ring(queue)
+        for queue, lane in product(queues, lanes):
+            context.ringer.ring(queue, lane)
 
     return start

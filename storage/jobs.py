@@ -10,7 +10,7 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, func, or_, select, text, update
 
 from storage.errors import LeaseLost
 from storage.ids import new_id
@@ -233,17 +233,10 @@ def _bury(connection: Connection, ids: Sequence[str]) -> list[DeadJob]:
     return [DeadJob(*row) for row in rows]
 
 
-def due_queues(connection: Connection) -> list[Queue]:
-    """The queues that have something to claim now: each deserves a ring."""
-    return [
-        queue
-        for queue in QUEUES
-        if connection.execute(
-            select(jobs.c.id)
-            .where(jobs.c.queue == queue, jobs.c.state == "queued", jobs.c.run_after <= func.now())
-            .limit(1)
-        ).first()
-    ]
+def due(connection: Connection) -> list[tuple[Queue, Lane]]:
+    """Where there is something to claim now: each of these deserves a ring."""
+    every = ((queue, lane) for queue in QUEUES for lane in Lane)
+    return [each for each in every if connection.execute(_IS_DUE, {"queue": each[0], "lane": int(each[1])}).first()]
 
 
 def cancel_for_messages(connection: Connection, message_ids: Sequence[str]) -> None:
@@ -286,6 +279,9 @@ _JOB_COLUMNS = (
 
 
 # Made once: to put one of these together takes as long as to run it.
+_IS_DUE = text(
+    "SELECT FROM jobs WHERE queue = :queue AND lane = :lane AND state = 'queued' AND run_after <= now() LIMIT 1"
+)
 _HELD = and_(jobs.c.id == bindparam("job_id"), jobs.c.token == bindparam("held"), jobs.c.state == "running")
 _CONFIRM = select(jobs.c.id).where(_HELD).with_for_update(read=True)
 _FINISH = update(jobs).where(_HELD).values(state="done", lease_until=None, reason=None, updated_at=NOW)

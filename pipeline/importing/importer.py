@@ -22,6 +22,7 @@ from pipeline.importing.staging import Staged, Stager
 from pipeline.importing.watching import Watch, Watched
 from storage.errors import StorageFull, StorageUnavailable
 from storage.imports import Known, Progress
+from storage.jobs import Lane
 
 log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -161,7 +162,7 @@ class Importer:
             else:
                 key = self._insist(lambda: keep(self._context, line, staged))
                 self.watch.add(staged.message_id, Watched(screened.entry, key, "imported"))
-                self._context.ringer.ring("media")
+                self._context.ringer.ring("media", Lane.BATCH)
         except AlreadyThere:
             self._report.counts["already_there"] += 1
         except Refused as refusal:

@@ -3,13 +3,15 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import product
 
 import pytest
 import redis
 from amqp.exceptions import NotFound
 from kombu import Connection
 
-from storage.jobs import QUEUES
+from pipeline.celery_app import bell
+from storage.jobs import QUEUES, Lane
 from tests.faults.checker import Table, check, settle
 from tests.faults.load import Load
 from tests.faults.scale import OUTAGE_S, SEED, SPELL_S, both_brokers, share
@@ -63,6 +65,6 @@ def test_messages_survive_whatever_the_broker_does(world: World, fault: Fault, t
 
 def _delete_queues(url: str) -> None:
     with Connection(url) as broker:
-        for queue in QUEUES:
+        for queue, lane in product(QUEUES, Lane):
             with suppress(NotFound):
-                broker.channel().queue_delete(queue)
+                broker.channel().queue_delete(bell(queue, lane))

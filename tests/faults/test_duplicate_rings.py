@@ -7,12 +7,15 @@ from contextlib import contextmanager
 import pytest
 import redis
 
-from storage.jobs import QUEUES
+from pipeline.celery_app import bell
+from storage.jobs import QUEUES, Lane
 from tests.faults.checker import Table, check, settle
 from tests.faults.load import Load
 from tests.faults.moments import BASIC_PUBLISH
 from tests.faults.scale import MESSAGES, SEED
 from tests.faults.world import World
+
+BELLS = {bell(queue, lane) for queue in QUEUES for lane in Lane}
 
 
 @pytest.mark.fault(8)
@@ -48,7 +51,7 @@ def doubling(url: str) -> Iterator[set[str]]:
             while not stop.is_set():
                 verb, _, rest = monitor.next_command()["command"].partition(" ")
                 queue, _, ring = rest.partition(" ")
-                if verb == "LPUSH" and queue in QUEUES and ring not in seen:
+                if verb == "LPUSH" and queue in BELLS and ring not in seen:
                     seen.add(ring)
                     with redis.Redis.from_url(url) as again:
                         again.lpush(queue, ring)

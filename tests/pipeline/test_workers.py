@@ -12,7 +12,7 @@ from kombu import Connection
 from pipeline.context import Context
 from pipeline.embedded.ports import free_port
 from pipeline.rings import Ringer
-from storage.jobs import QUEUES
+from storage.jobs import QUEUES, Lane
 from storage.messages import Message
 from tests.pipeline.conftest import Start, Upload, sql
 from tests.stack import wait_until
@@ -59,6 +59,22 @@ def test_what_came_while_the_broker_forgot_everything_is_rung_for_by_the_reaper(
         broker.flushall()
     start("reaper")
     wait_until(transcribed(read, second), worker)
+
+
+def test_a_ring_is_not_heard_by_workers_of_the_other_lane(
+    context: Context, start: Start, upload: Upload, read: Read, redis_url: str
+) -> None:
+    worker = start("worker", "--queues", "media,speech", "--lane", "batch")
+    with redis.Redis.from_url(redis_url) as broker:
+        for _ in range(2):
+            context.ringer.ring("media")
+            wait_until(lambda: broker.llen("media") == 1, worker)
+            message_id = upload("late.ogg")
+            sql(context, "UPDATE jobs SET lane = :batch", batch=int(Lane.BATCH))
+            context.ringer.ring("media", Lane.BATCH)
+            wait_until(transcribed(read, message_id), worker)
+            assert broker.llen("media") == 1
+            broker.delete("media")
 
 
 def test_without_any_broker_messages_take_longer_and_arrive(

@@ -200,7 +200,7 @@ def test_nothing_is_finished_for_a_deleted_message(database: Database, thread: s
         voices.finish(connection, job, work, result)
     with database.transaction() as connection:
         assert messages.get(connection, message_id, "alice") is None
-        assert jobs.due_queues(connection) == []
+        assert jobs.due(connection) == []
 
 
 def test_a_blank_transcript_never_takes_the_place_of_one_with_words(
