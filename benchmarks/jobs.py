@@ -110,7 +110,7 @@ def _say(database: Database, speech: jobs.Job) -> None:
         work = transcripts.start(connection, speech.transcript_id or "")
         assert work is not None
     with database.transaction() as connection:
-        transcripts.usual_languages(connection, work.thread_id)
+        transcripts.usual_languages(connection, [work.thread_id])
     with database.transaction() as connection:
         jobs.confirm(connection, speech)
         intents.declare(connection, speech.message_id, [f"{speech.id}-transcript"], ttl_s=900)

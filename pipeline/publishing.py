@@ -36,18 +36,40 @@ def publish(context: Context, job: Job, artifacts: Sequence[Artifact], commit: C
     Raises LeaseLost: nothing is put when it was lost before, and what was put is given up for the sweep. Raises
     ObjectSwept when this took so long that the sweep has been there.
     """
-    keys = [artifact.key for artifact in artifacts]
+    refused = declare(context, [(job, [artifact.key for artifact in artifacts])])
+    if job.id in refused:
+        raise refused[job.id]
+    store(context, job, artifacts, commit)
+
+
+def declare(context: Context, wanted: Sequence[tuple[Job, Sequence[str]]]) -> dict[str, Exception]:
+    """Writes down the keys that are about to be put for these jobs; those jobs that may not put them are returned with
+    the reason: LeaseLost, or StorageUnavailable where an object of the same name is being swept."""
     with context.database.transaction() as connection:
-        jobs.confirm(connection, job)
-        intents.declare(connection, job.message_id, keys, ttl_s=INTENT_TTL_S)
-    with ThreadPoolExecutor(len(artifacts)) as pool:
-        # Listed, so that an error of any of them is raised.
-        list(pool.map(partial(_put, context), artifacts))
+        held = jobs.still_held(connection, [job for job, _ in wanted])
+        owners = {key: job.message_id for job, keys in wanted if job.id in held for key in keys}
+        declared = intents.declare_all(connection, owners, ttl_s=INTENT_TTL_S)
+    refused: dict[str, Exception] = {job.id: jobs.lost(job) for job, _ in wanted if job.id not in held}
+    swept = (job.id for job, keys in wanted if job.id in held and not declared.issuperset(keys))
+    return refused | {job_id: intents.being_swept() for job_id in swept}
+
+
+def store(context: Context, job: Job, artifacts: Sequence[Artifact], commit: Callable[[], None]) -> None:
+    """Puts the objects, whose keys must have been declared, then runs `commit`. Raises as `publish` does."""
+    _put_all(context, artifacts)
     try:
         patiently(context, commit)
     except (LeaseLost, ObjectSwept):
-        _withdraw(context, job, keys)
+        _withdraw(context, job, [artifact.key for artifact in artifacts])
         raise
+
+
+def _put_all(context: Context, artifacts: Sequence[Artifact]) -> None:
+    if len(artifacts) == 1:
+        return _put(context, artifacts[0])
+    with ThreadPoolExecutor(len(artifacts)) as pool:
+        # Listed, so that an error of any of them is raised.
+        list(pool.map(partial(_put, context), artifacts))
 
 
 def patiently(context: Context, step: Callable[[], None]) -> None:

@@ -3,26 +3,21 @@
 import hashlib
 import logging
 import math
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
-
-from sqlalchemy import Connection
 
 from pipeline import reprocess_items
 from pipeline.context import Context, Stopping
-from pipeline.publishing import Artifact, publish
-from storage import jobs, run_items, threads, transcripts
-from storage.errors import AudioGone
+from pipeline.publishing import Artifact, declare, store
+from pipeline.speech_input import Begun, begin, clip_of
+from storage import transcripts
 from storage.jobs import Job
 from storage.keys import object_key
 from storage.transcripts import SpeechResult, SpeechWork
-from transcode import make_speech
-from transcribe import Clip, Engine, ModelError, Transcript, load_clip
+from transcribe import Clip, Engine, ModelError, Transcript
 from transcribe.protocol import nothing
 
 log = logging.getLogger(__name__)
@@ -40,6 +35,14 @@ class Prepared:
     clip: Clip
 
 
+@dataclass(frozen=True)
+class Made:
+    job: Job
+    work: SpeechWork
+    result: SpeechResult
+    artifact: Artifact
+
+
 def process(
     context: Context,
     claimed: Sequence[Job],
@@ -51,14 +54,14 @@ def process(
     `between` is called a few times a second while the work goes on, and may do such work itself.
     """
 
-    def prepare(job: Job) -> Prepared | None:
+    def prepare(begun: Begun) -> Prepared | None:
         try:
-            return _prepared(context, job)
+            return Prepared(begun.job, begun.work, clip_of(context, begun))
         except Exception as error:
-            failed(job, error)
+            failed(begun.job, error)
             return None
 
-    prepared = _side_by_side(prepare, claimed, _READERS, between)
+    prepared = _side_by_side(prepare, begin(context, claimed, failed), _READERS, between)
     for model, group in _by_model([item for item in prepared if item is not None]).items():
         try:
             # Loading one takes seconds.
@@ -77,15 +80,6 @@ def _transcribe_group(
     failed: Callable[[Job, Exception], None],
     between: Callable[[], None],
 ) -> None:
-    def publish_each(found: tuple[Prepared, Transcript | Exception]) -> None:
-        item, outcome = found
-        try:
-            if isinstance(outcome, Exception):
-                raise outcome
-            _publish(context, engine, item, outcome)
-        except Exception as error:
-            failed(item.job, error)
-
     def take_turns() -> None:
         context.stop_in_time()
         between()
@@ -96,7 +90,31 @@ def _transcribe_group(
         for item in group:
             failed(item.job, stopping)
     else:
-        _side_by_side(publish_each, list(zip(group, outcomes, strict=True)), _WRITERS, between)
+        _publish(context, engine, list(zip(group, outcomes, strict=True)), failed, between)
+
+
+def _publish(
+    context: Context,
+    engine: Engine,
+    found: Sequence[tuple[Prepared, Transcript | Exception]],
+    failed: Callable[[Job, Exception], None],
+    between: Callable[[], None],
+) -> None:
+    def publish(made: Made) -> None:
+        try:
+            store(context, made.job, [made.artifact], lambda: _commit(context, made))
+        except Exception as error:
+            failed(made.job, error)
+
+    written = []
+    for item, outcome in found:
+        try:
+            if isinstance(outcome, Exception):
+                raise outcome
+            written.append(_made(context, engine, item, outcome))
+        except Exception as error:
+            failed(item.job, error)
+    _side_by_side(publish, _declared(context, written, failed), _WRITERS, between)
 
 
 def _side_by_side(
@@ -104,57 +122,13 @@ def _side_by_side(
 ) -> list[Done]:
     """Reading and writing is mostly waiting for the object store. What comes alone and lets nobody pass, as live
     messages do, is not handed over to a thread."""
-    if len(items) == 1 and between is nothing:
-        return [do(items[0])]
+    if len(items) < 2 and between is nothing:
+        return [do(item) for item in items]
     with ThreadPoolExecutor(most, "speech-files") as hands:
         futures = [hands.submit(do, item) for item in items]
         while wait(futures, _TURN_S).not_done:
             between()
     return [future.result() for future in futures]
-
-
-def _prepared(context: Context, job: Job) -> Prepared | None:
-    with context.database.transaction(durable=False) as connection:
-        jobs.confirm(connection, job)
-        work = _start(connection, job)
-        if work is None:
-            return None
-        prior = _prior(connection, work)
-        names = _names(connection, work) if context.settings.transcribe.prompt_names else None
-    return Prepared(job, work, _clip(context, work, prior, names))
-
-
-def _start(connection: Connection, job: Job) -> SpeechWork | None:
-    if job.run_id is not None:
-        return run_items.start_speech(connection, job)
-    assert job.transcript_id is not None
-    return transcripts.start(connection, job.transcript_id)
-
-
-def _prior(connection: Connection, work: SpeechWork) -> dict[str, float] | None:
-    """What is usually spoken in the thread; nobody needs it where the language was given."""
-    if work.language is not None:
-        return None
-    usual = transcripts.usual_languages(connection, work.thread_id)
-    return {language: float(count) for language, count in usual.items()} or None
-
-
-def _names(connection: Connection, work: SpeechWork) -> str:
-    return ", ".join(threads.members(connection, work.thread_id))
-
-
-def _clip(context: Context, work: SpeechWork, prior: Mapping[str, float] | None, names: str | None) -> Clip:
-    with tempfile.TemporaryDirectory(prefix="earshot-speech-") as name:
-        folder = Path(name)
-        if work.speech_key is not None:
-            path = folder / "speech.flac"
-            context.store.download(work.speech_key, path)
-        else:
-            if work.original_key is None:
-                raise AudioGone("neither the speech audio nor the original was kept")
-            context.store.download(work.original_key, folder / "original")
-            path = make_speech(folder / "original", folder, context.settings.transcode)
-        return load_clip(path, language=work.language, prior=prior, prompt=names)
 
 
 def _by_model(prepared: Sequence[Prepared]) -> Mapping[str | None, Sequence[Prepared]]:
@@ -179,7 +153,7 @@ def _transcribe(
         return [_transcribe(engine, [item], between)[0] for item in prepared]
 
 
-def _publish(context: Context, engine: Engine, item: Prepared, transcript: Transcript) -> None:
+def _made(context: Context, engine: Engine, item: Prepared, transcript: Transcript) -> Made:
     body = transcript.to_json().encode()
     sha256 = hashlib.sha256(body).hexdigest()
     prefix = context.settings.storage.s3_prefix
@@ -195,17 +169,32 @@ def _publish(context: Context, engine: Engine, item: Prepared, transcript: Trans
         word_times=word_times(transcript),
         model_version=engine.version,
     )
+    return Made(item.job, item.work, result, Artifact(key, body, len(body), sha256, "application/json"))
 
-    def commit() -> None:
-        if item.job.run_id is not None:
-            return reprocess_items.finish_speech(context, item.job, item.work, result)
-        with context.database.transaction() as connection:
-            transcripts.finish(
-                connection, item.job, item.work, result, keep_speech=context.settings.pipeline.keep_speech_audio
-            )
 
-    publish(context, item.job, [Artifact(key, body, len(body), sha256, "application/json")], commit)
-    log.info("%s transcribed: %s %s", item.work.message_id, transcript.state, transcript.language)
+def _declared(context: Context, written: Sequence[Made], failed: Callable[[Job, Exception], None]) -> list[Made]:
+    """Those whose objects may be put."""
+    if not written:
+        return []
+    try:
+        refused = declare(context, [(made.job, [made.artifact.key]) for made in written])
+    except Exception as error:
+        for made in written:
+            failed(made.job, error)
+        return []
+    for made in written:
+        if made.job.id in refused:
+            failed(made.job, refused[made.job.id])
+    return [made for made in written if made.job.id not in refused]
+
+
+def _commit(context: Context, made: Made) -> None:
+    if made.job.run_id is not None:
+        return reprocess_items.finish_speech(context, made.job, made.work, made.result)
+    keep_speech = context.settings.pipeline.keep_speech_audio
+    with context.database.transaction() as connection:
+        transcripts.finish(connection, made.job, made.work, made.result, keep_speech=keep_speech)
+    log.info("%s transcribed: %s %s", made.job.message_id, made.result.state, made.result.language)
 
 
 def word_times(transcript: Transcript) -> list[tuple[int, int]]:

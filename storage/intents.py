@@ -29,16 +29,25 @@ ALIVE = intents.c.expires_at > _DOOMED
 
 def declare(connection: Connection, message_id: str, keys: Iterable[str], *, ttl_s: float) -> None:
     """StorageUnavailable when one of the keys is doomed: its object may be deleted at any moment, so not now."""
-    wanted = sorted(set(keys))
-    rows = {"message_id": message_id, "object_keys": wanted, "ttl": timedelta(seconds=ttl_s)}
-    if connection.execute(_DECLARE, rows).rowcount != len(wanted):
-        raise StorageUnavailable("an object of the same name is being swept")
+    owners = dict.fromkeys(keys, message_id)
+    if declare_all(connection, owners, ttl_s=ttl_s) != owners.keys():
+        raise being_swept()
+
+
+def declare_all(connection: Connection, owners: Mapping[str, str], *, ttl_s: float) -> set[str]:
+    """Keys are given with their message ids; returned are those that are not doomed."""
+    values = {"keys": list(owners), "message_ids": list(owners.values()), "ttl_s": ttl_s}
+    return set(connection.execute(_DECLARE, values).scalars())
+
+
+def being_swept() -> StorageUnavailable:
+    return StorageUnavailable("an object of the same name is being swept")
 
 
 def settle(connection: Connection, keys: Iterable[str]) -> None:
     """For the transaction that refers to the keys; ObjectSwept when one was swept meanwhile: put it again."""
     wanted = set(keys)
-    settled = connection.execute(delete(intents).where(intents.c.object_key.in_(wanted), ALIVE))
+    settled = connection.execute(_SETTLE, {"keys": list(wanted)})
     if settled.rowcount != len(wanted):
         raise ObjectSwept("an object was swept before anything referred to it")
 
@@ -137,8 +146,12 @@ def erased(connection: Connection, message_id: str) -> None:
     connection.execute(update(erasures).where(mine).values(run_after=again, emptied=True))
 
 
+# Made once: to put one of these together takes as long as to run it.
+_ALIVE = "intents.expires_at > '-infinity'"
 _DECLARE = text(
-    "INSERT INTO intents (object_key, message_id, expires_at)"
-    " SELECT object_key, :message_id, clock_timestamp() + :ttl FROM unnest(CAST(:object_keys AS text[])) AS object_key"
-    " ON CONFLICT (object_key) DO UPDATE SET expires_at = excluded.expires_at WHERE intents.expires_at > '-infinity'"
+    "INSERT INTO intents (object_key, message_id, expires_at)"  # noqa: S608 - our own words
+    " SELECT key, message_id, clock_timestamp() + :ttl_s * interval '1 second'"
+    " FROM unnest(CAST(:keys AS text[]), CAST(:message_ids AS text[])) AS declared (key, message_id) ORDER BY key"
+    f" ON CONFLICT (object_key) DO UPDATE SET expires_at = excluded.expires_at WHERE {_ALIVE} RETURNING object_key"
 )
+_SETTLE = text(f"DELETE FROM intents WHERE object_key = ANY(CAST(:keys AS text[])) AND {_ALIVE}")  # noqa: S608

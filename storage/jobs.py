@@ -10,7 +10,7 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, bindparam, func, or_, select, text, update
+from sqlalchemy import Connection, and_, bindparam, func, select, text, update
 
 from storage.errors import LeaseLost
 from storage.ids import new_id
@@ -121,13 +121,7 @@ def claim(
 
 def heartbeat(connection: Connection, held: Sequence[Job], *, lease_s: float) -> set[str]:
     """Prolongs the leases and returns the ids of the jobs still held."""
-    rows = connection.execute(
-        update(jobs)
-        .where(or_(*(_mine(job) for job in held)))
-        .values(lease_until=_from_now(lease_s), updated_at=NOW)
-        .returning(jobs.c.id)
-    )
-    return {row.id for row in rows}
+    return set(connection.execute(_PROLONG, _named(held) | {"lease_s": lease_s}).scalars())
 
 
 def confirm(connection: Connection, job: Job) -> None:
@@ -135,8 +129,17 @@ def confirm(connection: Connection, job: Job) -> None:
 
     For what a worker writes before it has a result: one that was stopped for long must not undo another's work.
     """
-    if connection.execute(_CONFIRM, {"job_id": job.id, "held": job.token}).first() is None:
-        raise _lost(job)
+    if not still_held(connection, [job]):
+        raise lost(job)
+
+
+def still_held(connection: Connection, claimed: Sequence[Job]) -> set[str]:
+    """Ids of those that `confirm` would let pass."""
+    return set(connection.execute(_CONFIRM, _named(claimed)).scalars())
+
+
+def lost(job: Job) -> LeaseLost:
+    return LeaseLost(f"job {job.id} is no longer held with token {job.token}")
 
 
 def is_anothers(connection: Connection, job: Job) -> bool:
@@ -152,7 +155,7 @@ def finish(connection: Connection, job: Job) -> None:
     """
     _lock_message(connection, job)
     if connection.execute(_FINISH, {"job_id": job.id, "held": job.token}).rowcount != 1:
-        raise _lost(job)
+        raise lost(job)
 
 
 def requeue(connection: Connection, job: Job, *, reason: str | None, delay_s: float | None = None) -> None:
@@ -283,13 +286,27 @@ _IS_DUE = text(
     "SELECT FROM jobs WHERE queue = :queue AND lane = :lane AND state = 'queued' AND run_after <= now() LIMIT 1"
 )
 _HELD = and_(jobs.c.id == bindparam("job_id"), jobs.c.token == bindparam("held"), jobs.c.state == "running")
-_CONFIRM = select(jobs.c.id).where(_HELD).with_for_update(read=True)
+# Several rows are locked in the order of their ids, so that two who do that don't wait for each other.
+_HELD_OF_MANY = (
+    "SELECT jobs.id FROM jobs JOIN unnest(CAST(:ids AS text[]), CAST(:tokens AS bigint[])) AS mine (id, token)"
+    " ON jobs.id = mine.id AND jobs.token = mine.token WHERE jobs.state = 'running' ORDER BY jobs.id"
+)
+_CONFIRM = text(f"{_HELD_OF_MANY} FOR SHARE OF jobs")
+_PROLONG = text(
+    f"WITH held AS MATERIALIZED ({_HELD_OF_MANY} FOR NO KEY UPDATE OF jobs) UPDATE jobs SET"  # noqa: S608 - our own names
+    " lease_until = clock_timestamp() + :lease_s * interval '1 second', updated_at = clock_timestamp()"
+    " FROM held WHERE jobs.id = held.id RETURNING jobs.id"
+)
 _FINISH = update(jobs).where(_HELD).values(state="done", lease_until=None, reason=None, updated_at=NOW)
 _LOCK_MESSAGE = (
     select(messages.c.id)
     .where(messages.c.id == bindparam("message_id"), messages.c.deleted_at.is_(None))
     .with_for_update(key_share=True)
 )
+
+
+def _named(held: Sequence[Job]) -> dict[str, Any]:
+    return {"ids": [job.id for job in held], "tokens": [job.token for job in held]}
 
 
 def _job(row: Any) -> Job:
@@ -310,11 +327,7 @@ def _lock_message(connection: Connection, job: Job) -> None:
 def _change(connection: Connection, job: Job, **values: Any) -> None:
     changed = connection.execute(update(jobs).where(_mine(job)).values(**values, updated_at=NOW))
     if changed.rowcount != 1:
-        raise _lost(job)
-
-
-def _lost(job: Job) -> LeaseLost:
-    return LeaseLost(f"job {job.id} is no longer held with token {job.token}")
+        raise lost(job)
 
 
 def _mine(job: Job) -> Any:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from zlib import crc32
 
-from sqlalchemy import Connection, Select, and_, func, select, text, update
+from sqlalchemy import ARRAY, Connection, Select, Text, and_, bindparam, func, select, text, update
 
 from storage import events, intents, jobs, search, transcripts
 from storage.ids import new_id
@@ -58,10 +58,16 @@ class Item:
     transcript_id: str | None
 
 
-def start_speech(connection: Connection, job: Job) -> SpeechWork | None:
-    """None when the message is gone. The version is made when there is a result."""
-    row = connection.execute(_SPEECH, {"run_id": job.run_id, "message_id": job.message_id}).first()
-    return None if row is None else SpeechWork(job.message_id, new_id("tra"), *row)
+def start_speech(connection: Connection, started: Sequence[Job]) -> dict[str, SpeechWork]:
+    """By the ids of their jobs; those are absent whose message is gone. Versions are made when there are results."""
+    asked = {"run_ids": [job.run_id for job in started], "message_ids": [job.message_id for job in started]}
+    rows = {(row[0], row[1]): row[1:] for row in connection.execute(_SPEECH, asked)}
+    found = {job.id: rows.get((job.run_id, job.message_id)) for job in started}
+    return {job_id: _speech_work(*row) for job_id, row in found.items() if row is not None}
+
+
+def _speech_work(message_id: str, *others: Any) -> SpeechWork:
+    return SpeechWork(message_id, new_id("tra"), *others)
 
 
 def start_media(connection: Connection, job: Job) -> MediaWork | None:
@@ -227,21 +233,28 @@ def _before() -> Select[Any]:
 _MINE = and_(run_items.c.run_id == text(":run_id"), run_items.c.message_id == text(":message_id"))
 _BEFORE = _before()
 _SHOW = text("UPDATE voices SET transcript_id = :transcript_id WHERE message_id = :id")
+_ASKED = (
+    func.unnest(bindparam("run_ids", type_=ARRAY(Text)), bindparam("message_ids", type_=ARRAY(Text)))
+    .table_valued("run_id", "message_id")
+    .render_derived("asked")
+)
 # The language that a person asked for once is better than any guess.
 _SPEECH = (
     select(
+        run_items.c.run_id,
+        run_items.c.message_id,
         messages.c.thread_id,
         voices.c.speech_key,
         voices.c.original_key,
         func.coalesce(runs.c.language, versions.c.requested_language, voices.c.language_hint),
         runs.c.model,
     )
-    .select_from(run_items)
+    .select_from(_ASKED)
+    .join(run_items, and_(run_items.c.run_id == _ASKED.c.run_id, run_items.c.message_id == _ASKED.c.message_id))
     .join(runs, runs.c.id == run_items.c.run_id)
     .join(voices, voices.c.message_id == run_items.c.message_id)
     .join(messages, messages.c.id == run_items.c.message_id)
     .outerjoin(versions, versions.c.id == voices.c.transcript_id)
-    .where(_MINE)
 )
 _MEDIA = (
     select(messages.c.thread_id, voices.c.original_key, voices.c.original_size, voices.c.transcript_id)

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, TextClause, delete, func, literal, text
-from sqlalchemy.dialects.postgresql import REGCONFIG, insert
+from sqlalchemy import Connection, Row, TextClause, delete, text
 
 from storage.languages import CONFIGS, SIMPLE, config_of, fold
 from storage.tables import search_entries
@@ -128,19 +127,8 @@ def refresh(connection: Connection, message_id: str) -> None:
     if row is None or not row.body:
         connection.execute(delete(search_entries).where(search_entries.c.message_id == message_id))
         return
-    config = config_of(row.language)
-    stemmed = func.to_tsvector(literal(config).cast(REGCONFIG), row.body)
-    document = stemmed.op("||")(func.to_tsvector(literal(SIMPLE).cast(REGCONFIG), fold(row.body)))
-    entry = insert(search_entries).values(
-        message_id=message_id,
-        thread_id=row.thread_id,
-        seq=row.seq,
-        config=config,
-        body=row.body,
-        document=document,
-    )
-    changed = {name: entry.excluded[name] for name in ("config", "body", "document")}
-    connection.execute(entry.on_conflict_do_update(index_elements=["message_id"], set_=changed))
+    values = {"config": config_of(row.language), "simple": SIMPLE, "folded": fold(row.body)}
+    connection.execute(_ENTER, {**row._mapping, "message_id": message_id, **values})
 
 
 def _asked(connection: Connection, terms: Sequence[Term]) -> _Asked:
@@ -219,6 +207,15 @@ _MATCHING = "s.document @@ CAST(:any AS tsquery)"
 _IN_ITS_LANGUAGE = " AND s.document @@ CAST(CAST(:by_config AS jsonb) ->> s.config AS tsquery)"
 _IN_THREAD = " AND s.thread_id = :thread_id"
 _BEFORE = " AND s.message_id < :before"
+# Made once: to put it together takes as long as to run it.
+_ENTER = text(
+    "INSERT INTO search_entries (message_id, thread_id, seq, config, body, document)"
+    " SELECT :message_id, :thread_id, :seq, config, body, to_tsvector(CAST(config AS regconfig), body)"
+    " || to_tsvector(CAST(:simple AS regconfig), :folded)"
+    " FROM (VALUES (CAST(:config AS text), CAST(:body AS text))) AS said (config, body)"
+    " ON CONFLICT (message_id) DO UPDATE"
+    " SET config = excluded.config, body = excluded.body, document = excluded.document"
+)
 _SAID = text(
     "SELECT m.thread_id, m.seq, t.language, coalesce(v.corrected_text, t.text, m.text) AS body"
     " FROM messages m LEFT JOIN voices v ON v.message_id = m.id LEFT JOIN transcripts t ON t.id = v.transcript_id"

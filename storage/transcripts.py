@@ -1,6 +1,7 @@
 """Versions of a message's transcript. Text rests in the row, segments and words in the object."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -66,10 +67,15 @@ def start(connection: Connection, transcript_id: str) -> SpeechWork | None:
     return None if row is None else SpeechWork(*row)
 
 
-def usual_languages(connection: Connection, thread_id: str, *, latest: int = 30) -> dict[str, int]:
-    """How often each language was spoken in the thread's latest transcribed messages."""
-    rows = connection.execute(_USUAL_LANGUAGES, {"thread_id": thread_id, "latest": latest})
-    return {row[0]: row[1] for row in rows if row[0]}
+def usual_languages(
+    connection: Connection, thread_ids: Collection[str], *, latest: int = 30
+) -> dict[str, dict[str, int]]:
+    """How often each language was spoken in the latest transcribed messages of each thread."""
+    rows = connection.execute(_USUAL_LANGUAGES, {"thread_ids": list(thread_ids), "latest": latest})
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for thread_id, language, count in rows:
+        found[thread_id][language] = count
+    return found
 
 
 def finish(
@@ -195,9 +201,10 @@ def _result(result: SpeechResult) -> dict[str, Any]:
 
 
 _USUAL_LANGUAGES = text(
-    "SELECT language, count(*) FROM (SELECT t.language FROM transcripts t JOIN voices v ON v.transcript_id = t.id"
-    " JOIN messages m ON m.id = v.message_id WHERE m.thread_id = :thread_id AND t.state = 'completed'"
-    " ORDER BY m.seq DESC LIMIT :latest) AS spoken GROUP BY language"
+    "SELECT thread.id, spoken.language, count(*) FROM unnest(CAST(:thread_ids AS text[])) AS thread (id), LATERAL"
+    " (SELECT t.language FROM transcripts t JOIN voices v ON v.transcript_id = t.id"
+    " JOIN messages m ON m.id = v.message_id WHERE m.thread_id = thread.id AND t.state = 'completed'"
+    " ORDER BY m.seq DESC LIMIT :latest) AS spoken WHERE spoken.language <> '' GROUP BY thread.id, spoken.language"
 )
 _ADD_FINISHED = text(
     "INSERT INTO transcripts (id, message_id, requested_language, state, language, language_probability, confidence,"

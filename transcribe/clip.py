@@ -1,7 +1,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -35,16 +35,20 @@ class Clip:
 
 
 def load_clip(
-    path: Path, *, language: str | None = None, prior: Mapping[str, float] | None = None, prompt: str | None = None
+    speech: Path | BinaryIO,
+    *,
+    language: str | None = None,
+    prior: Mapping[str, float] | None = None,
+    prompt: str | None = None,
 ) -> Clip:
     """Read one of our own speech FLAC files (16 kHz mono). Raises TranscribeError `bad_audio` or `too_long`."""
     import av
 
     try:
-        with av.open(str(path), format="flac") as container:
+        with av.open(str(speech) if isinstance(speech, Path) else speech, format="flac") as container:
             samples = _samples(container)
     except (av.FFmpegError, OSError, IndexError) as error:
-        raise TranscribeError("bad_audio", f"{path.name} is not a readable FLAC file: {error}") from error
+        raise TranscribeError("bad_audio", f"not a readable FLAC file: {error}") from error
     return Clip(samples, language, prior, prompt)
 
 

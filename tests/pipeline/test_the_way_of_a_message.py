@@ -18,7 +18,7 @@ from storage.messages import Message
 from tests.pipeline.conftest import SAMPLES, Upload, sql
 from tests.pipeline.faults import unreachable
 from tests.transcode import attacks
-from transcribe import Engine, Transcript
+from transcribe import Transcript
 
 Read = Callable[[str], Message]
 Objects = Callable[[str], set[str]]
@@ -295,8 +295,8 @@ def test_a_worker_that_is_stopped_in_the_middle_of_a_batch_hands_it_back(
     sent = [upload(name, lane=lane) for name in ("late.ogg", "answer.webm")]
     Drain(context, None)("media")
     Drain(context, None)("media")
-    real = speech._prepared
-    monkeypatch.setattr(speech, "_prepared", lambda *given: (real(*given), context.stopping.set())[0])
+    real = speech.clip_of
+    monkeypatch.setattr(speech, "clip_of", lambda *given: (real(*given), context.stopping.set())[0])
     monkeypatch.setattr("pipeline.context.FINISH_S", 0)
     Drain(context, None)("speech")
     context.stopping.clear()
@@ -327,11 +327,11 @@ def test_a_live_message_overtakes_a_batch_that_is_being_transcribed(
     Drain(context, None)("media")
     live: list[str] = []
     finished: list[str] = []
-    real = speech._publish
+    real = speech._commit
 
-    def note(context: Context, engine: Engine, item: speech.Prepared, transcript: Transcript) -> None:
-        finished.append(item.work.message_id)
-        real(context, engine, item, transcript)
+    def note(context: Context, made: speech.Made) -> None:
+        finished.append(made.job.message_id)
+        real(context, made)
 
     def arrive(item: str = "late.ogg") -> None:
         if not live:
@@ -339,7 +339,7 @@ def test_a_live_message_overtakes_a_batch_that_is_being_transcribed(
             Drain(context, Lane.LIVE)("media")
 
     drain, let_pass = Drain(context, None), Drain._let_live_pass
-    monkeypatch.setattr(speech, "_publish", note)
+    monkeypatch.setattr(speech, "_commit", note)
     monkeypatch.setattr(Drain, "_let_live_pass", lambda self: (arrive(), let_pass(self))[1])
     drain("speech")
     assert finished[0] == live[0]
