@@ -9,12 +9,13 @@ from typing import Any, Self
 
 import httpx
 
-from pipeline.commands.errors import UserError
+from pipeline.commands.errors import Unavailable, UserError
 from pipeline.tokens import sign, signing_secret
 
 Json = dict[str, Any]
 # A long run is watched for days.
 _TOKEN_S = 30 * 24 * 3600
+_LATER = (429, 502, 503, 504)
 _SETTLED_VOICE = ("rejected", "failed")
 _SETTLED_TRANSCRIPT = ("completed", "no_speech", "failed")
 
@@ -109,9 +110,10 @@ class Client:
         try:
             answer = self._http.request(method, path, **options)
         except httpx.HTTPError as error:
-            raise UserError(f"{self._http.base_url} does not answer ({type(error).__name__})") from None
+            raise Unavailable(f"{self._http.base_url} does not answer ({type(error).__name__})") from None
         if answer.is_error:
-            raise UserError(f"{method} {path}: {answer.status_code} {_detail(answer)}")
+            kind = Unavailable if answer.status_code in _LATER else UserError
+            raise kind(f"{method} {path}: {answer.status_code} {_detail(answer)}")
         return dict(answer.json())
 
 

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline.commands.errors import Unavailable
 from pipeline.commands.stack_settings import DEFAULT_DATA_DIR, DataDir
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, rep_…
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 _OPERATOR = "operator"
 _POLL_S = 1.0
+# An API that is silent for longer needs somebody to look at it.
+_PATIENCE_S = 600
 _ENDED = ("completed", "cancelled", "reverted")
 
 
@@ -225,19 +229,33 @@ def _watch(client: "Client", run: dict[str, Any]) -> None:
     """Ctrl-C leaves the run to itself."""
     from pipeline.commands.show_runs import progress_bar, progress_of
 
+    latest = run
     with progress_bar() as progress:
         task = progress.add_task("", **progress_of(run))
         try:
-            while run["state"] not in _ENDED:
-                time.sleep(_POLL_S)
-                run = client.run(run["id"])
-                progress.update(task, **progress_of(run))
+            for latest in _until_ended(client, run):
+                progress.update(task, **progress_of(latest))
         except KeyboardInterrupt:
             progress.stop()
             typer.echo(f"the run goes on: earshot reprocess watch {run['id']}, or cancel it")
             return
-    _print_report(client, run)
-    raise typer.Exit(1 if run["failed"] else 0)
+    _print_report(client, latest)
+    raise typer.Exit(1 if latest["failed"] else 0)
+
+
+def _until_ended(client: "Client", run: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every second what the run is like, through outages of the API: the run goes on behind them."""
+    heard_at = time.monotonic()
+    while run["state"] not in _ENDED:
+        time.sleep(_POLL_S)
+        try:
+            run = client.run(run["id"])
+            heard_at = time.monotonic()
+        except Unavailable as error:
+            if time.monotonic() - heard_at > _PATIENCE_S:
+                raise
+            run = {**run, "problem": str(error)}
+        yield run
 
 
 def _print_report(client: "Client", run: dict[str, Any]) -> None:

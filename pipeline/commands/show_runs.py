@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -50,9 +51,10 @@ def estimate_text(estimate: dict[str, Any]) -> Text:
 
 
 def runs_table(runs: Iterable[dict[str, Any]]) -> Table:
-    table = Table()
-    for heading in ("run", "what", "state", "done", "left"):
-        table.add_column(heading, no_wrap=heading != "what")
+    # Narrow enough for a terminal of 80 columns.
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading, width in (("run", 30), ("what", 14), ("state", 9), ("done", 11), ("left", 11)):
+        table.add_column(heading, max_width=width, overflow="fold")
     for run in runs:
         left = duration(run["eta_s"]) if run["eta_s"] else ""
         table.add_row(run["id"], _what(run), _state(run["state"]), f"{run['done']} of {run['total']}", left)
@@ -75,8 +77,10 @@ def report_table(run: dict[str, Any]) -> Table:
         elif run[outcome]:
             table.add_row(str(run[outcome]), outcome, _words(run) if outcome == "changed" else "")
     table.add_row(f"{run['done']} of {run['total']}", "", "")
-    if run["reverted"]:
+    if run["state"] in ("reverting", "reverted"):
         table.add_row(str(run["reverted"]), "reverted", "")
+    if run["state"] == "reverted" and (kept := run["changed"] + run["unchanged"] - run["reverted"]):
+        table.add_row(str(kept), "not reverted", "changed or deleted since")
     return table
 
 

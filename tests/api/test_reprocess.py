@@ -1,9 +1,12 @@
 """Runs over HTTP: begun, watched, steered and refused. The walker and a worker of the batch lane are real."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -21,6 +24,7 @@ from storage.jobs import Lane
 from tests.api.conftest import SECRET, Person, Server, code_of
 from tests.api.listening import Listener
 from tests.api.ready import Workers
+from tests.faults.proxy import Proxy
 from tests.pipeline.test_reprocess import Says
 from transcode import TranscodeSettings
 from transcribe import TranscribeSettings
@@ -287,6 +291,43 @@ def test_the_command_line_begins_steers_and_reports(
     assert [item["message_id"] for item in report["items"]["refused"]] == sorted(said)
     assert run_id in earshot("list").output
     assert earshot("revert", run_id, "--no-wait").exit_code == 0
+
+
+def test_watching_goes_on_through_outages_of_the_api(
+    server: Server,
+    earshot: Callable[..., Result],
+    thread: str,
+    said: list[str],
+    go_on: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run_id = earshot("transcribe", "--thread", thread, "--no-wait").output.split()[-1]
+    proxy = Proxy(urlsplit(server.url).port or 0)
+    monkeypatch.setenv("EARSHOT_PUBLIC_URL", f"http://127.0.0.1:{proxy.port}")
+    with ThreadPoolExecutor(1) as terminal:
+        watching = terminal.submit(earshot, "watch", run_id)
+        for fault in (proxy.refuse, lambda: proxy.fail(1.0, seed=7)):
+            time.sleep(1.5)
+            fault()
+            time.sleep(1.5)
+            assert not watching.done()
+            proxy.mend()
+        go_on()
+        watched = watching.result(timeout=30)
+    proxy.close()
+    assert watched.exit_code == 0, watched.exception
+    assert "2 of 2" in watched.output
+
+
+def test_a_list_of_runs_fits_a_narrow_terminal(
+    earshot: Callable[..., Result], admin: Person, thread: str, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    run = begin(admin, thread, kind="transcode")
+    listed = earshot("list").output
+    assert run["id"] in listed
+    assert "transcode" in listed
+    admin.post(f"/v1/reprocess/{run['id']}/cancel")
 
 
 def test_the_command_line_says_what_is_wrong(earshot: Callable[..., Result], tmp_path: Path) -> None:
