@@ -12,9 +12,8 @@ from typing import Any
 
 import httpx
 
-from benchmarks._reprocess_world import begin, environment, fill, running, store_speech
+from benchmarks._reprocess_world import begin, environment, fill, messages_done, running, store_speech
 from benchmarks.load import make_load
-from pipeline import reprocess_view
 from pipeline.context import Context
 from pipeline.embedded.ports import free_port
 from pipeline.embedded.process import Process
@@ -41,10 +40,10 @@ def live(options: argparse.Namespace) -> dict[str, Any]:
         _send(client, thread, 5)
         alone = _send(client, thread, options.live)
         run_id = begin(context, _STORED)
-        stack.wait_until(lambda: _done(context, run_id) > 0)
-        before, began = _done(context, run_id), time.perf_counter()
+        stack.wait_until(lambda: messages_done(context, run_id) > 0)
+        before, began = messages_done(context, run_id), time.perf_counter()
         beside = _send(client, thread, options.live)
-        rate = (_done(context, run_id) - before) / (time.perf_counter() - began)
+        rate = (messages_done(context, run_id) - before) / (time.perf_counter() - began)
         with context.database.transaction() as connection:
             runs.cancel(connection, run_id)
     return {
@@ -103,13 +102,6 @@ def _send(client: httpx.Client, thread: str, count: int) -> list[float]:
 def _is_transcribed(client: httpx.Client, message: str) -> bool:
     transcript = client.get(f"/v1/messages/{message}").json()["voice"]["transcript"]
     return transcript is not None and transcript["state"] in ("completed", "no_speech")
-
-
-def _done(context: Context, run_id: str) -> int:
-    with context.database.reading() as connection:
-        view = reprocess_view.read(connection, run_id)
-    assert view is not None
-    return view.done
 
 
 def _spread(seconds: Sequence[float]) -> dict[str, float]:

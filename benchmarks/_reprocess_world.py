@@ -4,6 +4,8 @@ import os
 import secrets
 import signal
 import tempfile
+import threading
+import time
 import wave
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,7 +18,9 @@ from sqlalchemy import text
 
 from benchmarks.load import Samples
 from ingest.settings import IngestSettings
+from pipeline import reprocess_view, reprocess_walker
 from pipeline.context import Context
+from pipeline.draining import Drain
 from pipeline.embedded import broker, postgres, s3
 from pipeline.embedded.ports import free_port
 from pipeline.embedded.process import Process
@@ -26,6 +30,7 @@ from pipeline.rings import Ringer
 from pipeline.settings import PipelineSettings, Settings
 from storage import runs, threads
 from storage.database import Database
+from storage.jobs import Lane
 from storage.migrate import migrate
 from storage.objects import ObjectStore
 from storage.runs import Filter, Plan, Survey
@@ -85,6 +90,46 @@ def begin(context: Context, total: int, **changes: Any) -> str:
     plan = replace(Plan("transcribe", Filter(), None, None, "if-not-worse", None, None), **changes)
     with context.database.transaction() as connection:
         return runs.create(connection, plan, Survey(total, 0, True), "benchmark")[0]
+
+
+class moving:
+    """The walker of a reaper, as often as a reaper ticks, in a thread."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._context.settings.pipeline.reaper_tick_s):
+            reprocess_walker.walk(self._context)
+
+
+def drain(context: Context, run_id: str, total: int) -> None:
+    """What a worker does for as long as rings come."""
+    worker = Drain(context, Lane.BATCH)
+    while messages_done(context, run_id) < total:
+        worker("speech")
+        time.sleep(0.01)
+
+
+def messages_done(context: Context, run_id: str) -> int:
+    with context.database.reading() as connection:
+        view = reprocess_view.read(connection, run_id)
+    assert view is not None
+    return view.done
+
+
+def messages_queued(context: Context, run_id: str) -> int:
+    with context.database.reading() as connection:
+        return int(connection.execute(text("SELECT queued FROM runs WHERE id = :id"), {"id": run_id}).scalar_one())
 
 
 def environment(context: Context, **changes: str) -> dict[str, str]:

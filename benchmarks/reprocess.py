@@ -4,8 +4,6 @@ import argparse
 import json
 import os
 import resource
-import statistics
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,18 +16,22 @@ import psutil
 from sqlalchemy import text
 
 from benchmarks._reprocess_live import live
-from benchmarks._reprocess_world import begin, fill, running, store_speech
-from benchmarks.base_shape import make_base_shape
+from benchmarks._reprocess_throughput import throughput
+from benchmarks._reprocess_world import (
+    begin,
+    drain,
+    fill,
+    messages_done,
+    messages_queued,
+    moving,
+    running,
+    store_speech,
+)
 from benchmarks.load import make_load
-from benchmarks.speech_sides import EQUAL_WORK
-from pipeline import reprocess_view, reprocess_walker
+from pipeline import reprocess_walker
 from pipeline.context import Context
-from pipeline.draining import Drain
-from storage.jobs import Lane
-from storage.runs import Filter
-from transcribe import Clip, Engine, Segment, TranscribeSettings, Transcript, Word, load_clip
+from transcribe import Clip, Segment, Transcript, Word
 from transcribe.clip import SAMPLE_RATE
-from transcribe.loading import load
 from transcribe.protocol import Outcome, nothing
 
 RESULTS = Path(__file__).parent / "results" / "reprocess.json"
@@ -82,7 +84,7 @@ def machinery(options: argparse.Namespace) -> dict[str, Any]:
         run_id = begin(context, options.messages)
         finished = _follow(context, run_id, options.messages)
         began, worker_s, servers_s = time.perf_counter(), time.process_time(), _servers_cpu_s()
-        _drain(context, run_id, options.messages)
+        drain(context, run_id, options.messages)
         seconds, worker_s = time.perf_counter() - began, time.process_time() - worker_s
         servers_s = _servers_cpu_s() - servers_s
         rates = _rates(finished(), options.messages)
@@ -107,7 +109,7 @@ def walking(options: argparse.Namespace) -> dict[str, Any]:
         consumer = threading.Thread(target=_delete_jobs, args=(context, run_id, stop))
         consumer.start()
         memory, marks, began = [_memory_mb()], [0.0], time.perf_counter()
-        while (queued := _queued(context, run_id)) < options.rows:
+        while (queued := messages_queued(context, run_id)) < options.rows:
             if queued >= options.rows * len(marks) / TENTHS:
                 marks.append(time.perf_counter() - began)
                 memory.append(_memory_mb())
@@ -128,80 +130,12 @@ def walking(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def throughput(options: argparse.Namespace) -> dict[str, Any]:
-    """A run with a model of the shape of `base` against the same engine on the same recordings, in turns."""
-    messages = make_load(options.spoken)
-    with tempfile.TemporaryDirectory() as folder, running(str(make_base_shape(Path(folder) / "base"))) as context:
-        settings = TranscribeSettings(model=context.settings.transcribe.model, speech_context="fitted")
-        context.engine = engine = load(settings, EQUAL_WORK)
-        fill(context, len(messages))
-        ids = _store_each(context, [message.samples for message in messages])
-        engine.transcribe([Clip(messages[0].samples)])
-        with moving(context):
-            turns = [_turn(context, engine, ids[first : first + TURN]) for first in range(0, len(ids), TURN)]
-    alone, run, alone_cpu, run_cpu = (sum(seconds) for seconds in zip(*turns, strict=True))
-    return {
-        "messages": len(messages),
-        "engine_messages_per_s": round(len(messages) / alone, 2),
-        "run_messages_per_s": round(len(messages) / run, 2),
-        "ratio": round(statistics.median(turn[0] / turn[1] for turn in turns), 3),
-        "ratio_by_turns": [round(turn[0] / turn[1], 3) for turn in turns],
-        "ratio_of_the_workers_cpu_time": round(alone_cpu / run_cpu, 3),
-        "least": {"ratio": 0.9},
-    }
-
-
-def _turn(context: Context, engine: Engine, ids: Sequence[str]) -> tuple[float, ...]:
-    """Seconds of the engine alone, in groups as large as a worker's, and of a run over the same messages; of the clock
-    and of the processor."""
-    clips, at_once = _stored_clips(context, ids), context.settings.pipeline.speech_claim
-    before = (time.perf_counter(), time.process_time())
-    for first in range(0, len(clips), at_once):
-        engine.transcribe(clips[first : first + at_once])
-    alone = (time.perf_counter() - before[0], time.process_time() - before[1])
-    run_id = begin(context, len(ids), filter=Filter(ids=tuple(ids)))
-    while not _queued(context, run_id):
-        time.sleep(0.05)
-    before = (time.perf_counter(), time.process_time())
-    _drain(context, run_id, len(ids))
-    run = (time.perf_counter() - before[0], time.process_time() - before[1])
-    return alone[0], run[0], alone[1], run[1]
-
-
-class moving:
-    """The walker of a reaper, as often as a reaper ticks, in a thread."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(self._context.settings.pipeline.reaper_tick_s):
-            reprocess_walker.walk(self._context)
-
-
-def _drain(context: Context, run_id: str, total: int) -> None:
-    """What a worker does for as long as rings come."""
-    worker = Drain(context, Lane.BATCH)
-    while _done(context, run_id) < total:
-        worker("speech")
-        time.sleep(0.01)
-
-
 def _follow(context: Context, run_id: str, total: int) -> Callable[[], list[tuple[float, int]]]:
     seen: list[tuple[float, int]] = []
 
     def look() -> None:
         while not seen or seen[-1][1] < total:
-            seen.append((time.perf_counter(), _done(context, run_id)))
+            seen.append((time.perf_counter(), messages_done(context, run_id)))
             time.sleep(0.5)
 
     watcher = threading.Thread(target=look)
@@ -222,18 +156,6 @@ def _rates(seen: Sequence[tuple[float, int]], total: int) -> list[float]:
     return [round(total / TENTHS / float(step), 1) for step in np.diff(marks)]
 
 
-def _done(context: Context, run_id: str) -> int:
-    with context.database.reading() as connection:
-        view = reprocess_view.read(connection, run_id)
-    assert view is not None
-    return view.done
-
-
-def _queued(context: Context, run_id: str) -> int:
-    with context.database.reading() as connection:
-        return int(connection.execute(text("SELECT queued FROM runs WHERE id = :id"), {"id": run_id}).scalar_one())
-
-
 def _delete_jobs(context: Context, run_id: str, stop: threading.Event) -> None:
     while not stop.is_set():
         with context.database.transaction() as connection:
@@ -245,29 +167,6 @@ def _delete_jobs(context: Context, run_id: str, stop: threading.Event) -> None:
 def _one_recording(context: Context) -> str:
     """The key of four seconds of speech."""
     return store_speech(context, "msg_shared", make_load(1)[0].samples[: 4 * SAMPLE_RATE])
-
-
-def _store_each(context: Context, recordings: Sequence[Any]) -> list[str]:
-    with context.database.reading() as connection:
-        ids = connection.execute(text("SELECT message_id FROM voices ORDER BY message_id")).scalars().all()
-    for message_id, samples in zip(ids, recordings, strict=True):
-        values = {"id": message_id, "key": store_speech(context, message_id, samples)}
-        with context.database.transaction() as connection:
-            connection.execute(text("UPDATE voices SET speech_key = :key WHERE message_id = :id"), values)
-    return list(ids)
-
-
-def _stored_clips(context: Context, ids: Sequence[str]) -> list[Clip]:
-    query = text("SELECT speech_key FROM voices WHERE message_id = ANY(:ids) ORDER BY message_id")
-    with context.database.reading() as connection:
-        keys = connection.execute(query, {"ids": list(ids)}).scalars().all()
-    with tempfile.TemporaryDirectory() as folder:
-        return [_stored_clip(context, key, Path(folder) / f"{number}.flac") for number, key in enumerate(keys)]
-
-
-def _stored_clip(context: Context, key: str, path: Path) -> Clip:
-    context.store.download(key, path)
-    return load_clip(path)
 
 
 def _servers_cpu_s() -> float:
