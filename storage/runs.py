@@ -162,7 +162,9 @@ def create(connection: Connection, plan: Plan, survey: Survey, created_by: str) 
     made = connection.execute(statement.returning(runs.c.id)).first()
     if made is None:
         active = select(runs.c.id).where(runs.c.fingerprint == row["fingerprint"], _ACTIVE)
-        return str(connection.execute(active).scalar_one()), False
+        other = connection.execute(active).scalar()
+        # It may have ended just now.
+        return (other, False) if other else create(connection, plan, survey, created_by)
     if plan.filter.ids is not None:
         put_ids(connection, run_id, plan.filter.ids)
     events.add_progress(connection, run_id)
