@@ -187,8 +187,7 @@ def _spoken(here: Services, stored: messages.StoredTranscript, correction: str |
     if stored.object_key is None:
         raise StorageUnavailable(f"transcript {stored.id} has no object")
     try:
-        with here.store.get(stored.object_key) as stream:
-            transcript = Transcript.from_json(stream.read())
+        transcript = Transcript.from_json(here.store.read(stored.object_key))
     except ObjectMissing:
         # Deleted between the row and the object: the row is gone by now too.
         raise not_found("transcript") from None

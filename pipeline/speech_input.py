@@ -71,8 +71,7 @@ def clip_of(context: Context, begun: Begun) -> Clip:
     """Raises AudioGone, TranscribeError, storage's errors and what `make_speech` raises."""
     work = begun.work
     if work.speech_key is not None:
-        with context.store.get(work.speech_key) as stream:
-            return _loaded(begun, BytesIO(stream.read()))
+        return _loaded(begun, BytesIO(context.store.read(work.speech_key)))
     if work.original_key is None:
         raise AudioGone("neither the speech audio nor the original was kept")
     with tempfile.TemporaryDirectory(prefix="earshot-speech-") as name:

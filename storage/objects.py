@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from storage.object_client import ObjectClients, code_of, translated
 from storage.object_deletion import Deletion
-from storage.object_put import ShortPut
+from storage.object_requests import ShortRequests
 from storage.object_stream import ObjectStream
 from storage.presign import base64_digest, download_headers, sign, upload_headers
 from storage.settings import StorageSettings
@@ -40,7 +40,7 @@ class ObjectStore:
         self._bucket = settings.s3_bucket
         self._region = settings.s3_region
         self._clients = ObjectClients(settings)
-        self._short_put = ShortPut(self._clients, settings.s3_region)
+        self._short = ShortRequests(self._clients, settings.s3_region)
 
     def put(self, key: str, body: BinaryIO | bytes, *, size: int, content_type: str, sha256: str | None = None) -> None:
         """One PUT of `size` bytes, durable when this returns; ValueError when the body is not that long.
@@ -54,9 +54,7 @@ class ObjectStore:
         stream.seek(0)
         checksum = {"ChecksumSHA256": base64_digest(sha256)} if sha256 else {}
         with translated(key):
-            if sha256 and self._short_put.sent(
-                self._bucket, key, body, size=size, content_type=content_type, sha256=sha256
-            ):
+            if sha256 and self._short.put(self._bucket, key, body, size=size, content_type=content_type, sha256=sha256):
                 return
             stream.seek(0)
             self._s3.put_object(
@@ -88,6 +86,15 @@ class ObjectStore:
         with translated(key):
             answer = self._s3.get_object(Bucket=self._bucket, Key=key, **wanted)
         return _stream(answer, byte_range)
+
+    def read(self, key: str) -> bytes:
+        """All of an object that is small enough for memory; raises ObjectMissing."""
+        with translated(key):
+            content = self._short.get(self._bucket, key)
+        if content is not None:
+            return content
+        with self.get(key) as stream:
+            return stream.read()
 
     def download(self, key: str, path: Path) -> None:
         """The object's bytes into a file; raises ObjectMissing. After an error the file is incomplete."""

@@ -89,6 +89,7 @@ def test_a_server_that_is_away_is_unavailable() -> None:
     for call in (
         lambda: put(store),
         lambda: store.get("a/b"),
+        lambda: store.read("a/b"),
         lambda: store.head("a/b"),
         lambda: list(store.list("a/")),
         lambda: store.delete(["a/b"]),
@@ -136,14 +137,17 @@ def test_a_refusal_to_delete_one_of_many_is_not_overlooked(serving: Serving) -> 
 
 def test_a_missing_key_is_no_outage(serving: Serving) -> None:
     _, store = serving(refusal("404 Not Found", "NoSuchKey"))
-    with pytest.raises(ObjectMissing):
-        store.get("a/b")
+    for call in (store.get, store.read):
+        with pytest.raises(ObjectMissing):
+            call("a/b")
 
 
 def test_a_body_that_ends_early_is_never_taken_for_the_whole(serving: Serving) -> None:
     _, store = serving(answer("200 OK", BODY[:100], Content_Length="256"))
     with store.get("a/b") as stream, pytest.raises(StorageUnavailable):
         stream.read()
+    with pytest.raises(StorageUnavailable):
+        store.read("a/b")
 
 
 @pytest.mark.parametrize("asked", [(0, 0), (10, 19), (250, 400), (255, 255), (0, 255)])
