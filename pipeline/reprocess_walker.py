@@ -10,7 +10,7 @@ import time
 from sqlalchemy import Connection
 
 from pipeline.context import Context
-from storage import run_items, run_jobs, run_walk, runs
+from storage import run_jobs, run_reversal, run_walk, runs
 from storage.errors import StorageFull, StorageUnavailable
 from storage.jobs import Lane
 from storage.runs import Run
@@ -74,7 +74,7 @@ def _queue(connection: Connection, run: Run) -> tuple[int, bool]:
 
 
 def _revert(connection: Connection, run: Run) -> bool:
-    more = run_items.revert(connection, run)
+    more = run_reversal.revert(connection, run)
     if not more:
         runs.complete(connection, run, "reverted")
         log.info("run %s is reverted", run.id)

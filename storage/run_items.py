@@ -11,7 +11,7 @@ from storage import events, intents, jobs, search, transcripts
 from storage.ids import new_id
 from storage.jobs import Job
 from storage.messages import StoredRendition
-from storage.runs import Outcome, Run
+from storage.runs import Outcome
 from storage.tables import messages, run_items, runs, voices
 from storage.tables import transcripts as versions
 from storage.transcripts import SpeechResult, SpeechWork
@@ -20,7 +20,6 @@ from storage.voices import MediaResult, MediaWork, media_work
 _SHARDS = 16
 # Longer than a playback URL may be set to live: what it names must play until then.
 _OLD_RENDITIONS_LIVE_S = 7 * 24 * 3600
-_REVERTED_AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def finish_speech(connection: Connection, job: Job, work: SpeechWork, result: Sp
     if verdict.adopted:
         _show(connection, job.message_id, work.transcript_id)
         if verdict.outcome == "changed":
-            _tell(connection, job.message_id, work.thread_id)
+            tell(connection, job.message_id, work.thread_id)
     _record(connection, job, verdict, work.transcript_id if verdict.adopted else None)
 
 
@@ -152,26 +151,6 @@ def page(connection: Connection, run_id: str, outcome: Outcome, *, limit: int, a
     return [Item(*row) for row in connection.execute(query)]
 
 
-def revert(connection: Connection, run: Run) -> bool:
-    """Makes some more versions active again that were so before, unless somebody has changed it since; False when
-    there are no more. The run must have been taken."""
-    rows = connection.execute(_REVERTIBLE, {"run_id": run.id, "after": run.cursor or ""}).all()
-    untouched = [row for row in rows if _is_as_the_run_left_it(row)]
-    for row in untouched:
-        _show(connection, row.message_id, row.previous_id)
-        if row.outcome == "changed":
-            _tell(connection, row.message_id, row.thread_id)
-    values: dict[str, Any] = {"reverted": runs.c.reverted + len(untouched)}
-    if rows:
-        values["cursor"] = rows[-1].message_id
-    connection.execute(update(runs).where(runs.c.id == run.id).values(**values))
-    return len(rows) == _REVERTED_AT_ONCE
-
-
-def _is_as_the_run_left_it(row: Any) -> bool:
-    return row.transcript_id is not None and row.active_id == row.transcript_id and row.corrected_text is None
-
-
 def _left_alone(row: Any) -> str | None:
     if row.run_state in ("cancelled", "reverting", "reverted"):
         return "run_is_over"
@@ -188,7 +167,7 @@ def _show(connection: Connection, message_id: str, transcript_id: str | None) ->
     connection.execute(_SHOW, {"id": message_id, "transcript_id": transcript_id})
 
 
-def _tell(connection: Connection, message_id: str, thread_id: str) -> None:
+def tell(connection: Connection, message_id: str, thread_id: str) -> None:
     """Only where what people read has changed: a run over millions that finds the same words again is no news."""
     search.refresh(connection, message_id)
     events.add(connection, "transcript.completed", thread_id=thread_id, message_id=message_id)
@@ -260,23 +239,6 @@ _MEDIA = (
     select(messages.c.thread_id, voices.c.original_key, voices.c.original_size, voices.c.transcript_id)
     .join(messages, messages.c.id == voices.c.message_id)
     .where(voices.c.message_id == text(":message_id"))
-)
-_REVERTIBLE = (
-    select(
-        run_items.c.message_id,
-        run_items.c.previous_id,
-        run_items.c.transcript_id,
-        run_items.c.outcome,
-        voices.c.transcript_id.label("active_id"),
-        voices.c.corrected_text,
-        messages.c.thread_id,
-    )
-    .outerjoin(voices, voices.c.message_id == run_items.c.message_id)
-    .outerjoin(messages, messages.c.id == run_items.c.message_id)
-    .where(run_items.c.run_id == text(":run_id"), run_items.c.message_id > text(":after"))
-    .order_by(run_items.c.message_id)
-    .limit(_REVERTED_AT_ONCE)
-    .with_for_update(of=run_items)
 )
 _ITEM = tuple(
     run_items.c[name] for name in ("message_id", "outcome", "reason", "words", "previous_id", "transcript_id")

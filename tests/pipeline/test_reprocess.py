@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from storage.jobs import Lane
 from storage.messages import Message, StoredTranscript
 from storage.runs import Filter, Plan, Survey, WrongState
 from tests.pipeline.conftest import Upload, sql
+from tests.stack import wait_until
 from transcode import TranscodeSettings
 from transcribe import Clip, Engine, Transcript
 from transcribe.models import MICRO_PATH
@@ -314,6 +316,23 @@ def test_reverting_shows_what_was_there_unless_somebody_has_changed_it_since(
     assert events(context) == [*told, "transcript.completed", "transcript.completed"]
     assert not found(context, "something better")
     assert "better" in [each.model for each in versions(context, spoken[0])]
+
+
+def test_reverting_leaves_alone_what_a_person_changes_at_that_moment(context: Context, spoken_once: str) -> None:
+    run_id = begin(context)
+    go_through(context, run_id, Says("something better"))
+    with context.database.transaction() as connection:
+        runs.revert(connection, run_id)
+    with ThreadPoolExecutor(1) as reaper, context.database.transaction() as connection:
+        transcripts.correct(connection, spoken_once, thread_of(context, spoken_once), "my own words")
+        reverting = reaper.submit(go_through, context, run_id)
+        wait_until(lambda: bool(sql(context, _SOMEBODY_WAITS)))
+    assert reverting.result().reverted == 0
+    [shown] = sql(context, "SELECT text FROM transcripts JOIN voices ON id = transcript_id")
+    assert shown.text == "something better"
+
+
+_SOMEBODY_WAITS = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 def test_speech_audio_that_was_let_go_is_made_of_the_original_again(context: Context, spoken_once: str) -> None:
