@@ -147,13 +147,15 @@ def _live(messages: Sequence[Message], base: str) -> dict[str, Any]:
     """How much longer a 5 s message takes that comes at any moment while a batch is in hand, with `base`."""
     engine = engine_for(base, policy=EQUAL_WORK)
     clip = Clip(min(messages, key=lambda message: abs(message.seconds - 5)).samples)
-    alone = statistics.median([_timed(engine, clip) for _ in range(7)][2:])
     longest = sorted(messages, key=lambda message: message.seconds)[-2:]
-    batches = {"usual": (engine, messages), "worst": (_looping(engine), longest)}
-    report: dict[str, Any] = {"alone_ms": round(1000 * alone)}
-    for name, (batch_engine, batch) in batches.items():
-        report[name] = _extra(clip, engine, alone, batch, batch_engine)
-        print(f"live message, {report['alone_ms']} ms alone, during a batch ({name}): {report[name]}")
+    report: dict[str, Any] = {}
+    for name, batch_engine, batch in (("usual", engine, messages), ("worst", _looping(engine), longest)):
+        # Before and behind: what else the machine does meets both alike.
+        alone = [_timed(engine, clip) for _ in range(7)][2:]
+        during = _during(engine, clip, batch_engine, batch)
+        alone += [_timed(engine, clip) for _ in range(5)]
+        report[name] = _extra(alone, during)
+        print(f"live message during a batch ({name}): {report[name]}", flush=True)
     return report
 
 
@@ -163,26 +165,30 @@ def _looping(engine: FittedEngine) -> FittedEngine:
     return replace(engine, reader=replace(engine.reader, policy=policy))
 
 
-def _extra(
-    live: Clip, engine: FittedEngine, alone: float, batch: Sequence[Message], batch_engine: FittedEngine
-) -> dict[str, int]:
-    """Milliseconds from when a message is due to its text, beyond those that it takes alone."""
-    coming, waits = iter(_arrivals(40 * len(batch))), []
+def _during(engine: FittedEngine, live: Clip, batch_engine: FittedEngine, batch: Sequence[Message]) -> list[float]:
+    """Seconds from when a live message is due to its text."""
+    coming, taken = iter(_arrivals(40 * len(batch))), []
     due = time.perf_counter() + next(coming)
 
     def between() -> None:
         nonlocal due
         while time.perf_counter() >= due:
             engine.transcribe([live])
-            waits.append(1000 * (time.perf_counter() - due - alone))
+            taken.append(time.perf_counter() - due)
             due = time.perf_counter() + next(coming)
 
     batch_engine.transcribe([Clip(message.samples) for message in batch], between)
-    waits.sort()
+    return taken
+
+
+def _extra(alone: Sequence[float], during: Sequence[float]) -> dict[str, int]:
+    usual = statistics.median(alone)
+    waits = sorted(round(1000 * (seconds - usual)) for seconds in during)
     return {
+        "alone_ms": round(1000 * usual),
         "extra_ms_median": round(statistics.median(waits)),
-        "extra_ms_p95": round(waits[int(0.95 * (len(waits) - 1))]),
-        "extra_ms_most": round(waits[-1]),
+        "extra_ms_p95": waits[int(0.95 * (len(waits) - 1))],
+        "extra_ms_most": waits[-1],
         "messages": len(waits),
     }
 
