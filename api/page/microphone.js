@@ -22,8 +22,13 @@ export class Microphone {
     const microphone = new Microphone();
     const audio = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
     microphone.#stream = await navigator.mediaDevices.getUserMedia({ audio });
-    microphone.#record(grown);
-    microphone.#watch(full);
+    try {
+      microphone.#record(grown);
+      microphone.#watch(full);
+    } catch (error) {
+      microphone.close();
+      throw error;
+    }
     return microphone;
   }
 
@@ -58,7 +63,7 @@ export class Microphone {
 
   close() {
     for (const track of this.#stream.getTracks()) track.stop();
-    if (this.#context.state !== "closed") this.#context.close();
+    if (this.#context && this.#context.state !== "closed") this.#context.close();
   }
 
   #record(grown) {

@@ -21,6 +21,7 @@ export class Recorder {
   #timer = 0;
   #pressed = null;
   #asking = false;
+  #unwanted = false;
   #closed = false;
   #leave = null;
   #kept = Promise.resolve();
@@ -54,6 +55,7 @@ export class Recorder {
     if (this.#asking || this.#microphone) return;
     if (player.playing) player.pause();
     this.#asking = true;
+    this.#unwanted = false;
     const id = newKey();
     const grown = (blob) => this.held === id && this.#keep(blob, this.#microphone?.elapsed ?? 0);
     try {
@@ -66,11 +68,16 @@ export class Recorder {
       this.#asking = false;
     }
     this.held = id;
-    if (this.#closed) this.cancel();
+    if (this.#closed || this.#unwanted) this.cancel();
     else this.#showRecording();
   }
 
+  /** While the browser still asks for the microphone: as soon as it has answered. */
   cancel() {
+    if (this.#asking) {
+      this.#unwanted = true;
+      return;
+    }
     clearInterval(this.#timer);
     this.#microphone?.close();
     this.#microphone = null;
@@ -136,9 +143,9 @@ export class Recorder {
   #letGo(event) {
     const pressed = this.#pressed;
     this.#pressed = null;
-    if (!pressed || !this.#microphone) return;
+    if (!pressed || !(this.#microphone || this.#asking)) return;
     if (Math.abs(event.clientX - pressed.x) > AWAY_PX) this.cancel();
-    else if (this.#isHeld(pressed)) this.stop();
+    else if (this.#microphone && this.#isHeld(pressed)) this.stop();
   }
 
   #isHeld(pressed) {

@@ -7,6 +7,15 @@ from tests.e2e.conftest import Visiting
 from tests.e2e.people import Person
 
 _RECORD = "Record a voice message"
+# It answers after a second, as a person does who is asked, and can be looked at in `opened`.
+_SLOW_MICROPHONE = """
+  const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    await new Promise((answer) => setTimeout(answer, 1_000));
+    return (window.opened = await ask(wanted));
+  };
+  void 0;
+"""
 
 
 def test_a_recording_is_heard_before_it_is_sent(alice: Person, bob: Person, visit: Visiting) -> None:
@@ -117,6 +126,32 @@ def test_a_refused_microphone_is_told(alice: Person, visit: Visiting) -> None:
     page.get_by_role("button", name=_RECORD).click()
     expect(page.get_by_role("alert").get_by_text("microphone can't be used")).to_be_visible()
     expect(page.get_by_label("Message", exact=True)).to_be_visible()
+
+
+def test_sliding_away_before_the_microphone_is_open_records_nothing(alice: Person, visit: Visiting) -> None:
+    thread = alice.start_thread("bob")
+    visitor = visit(alice)
+    page = visitor.open(thread)
+    page.evaluate(_SLOW_MICROPHONE)
+    page.get_by_role("button", name=_RECORD).hover()
+    page.mouse.down()
+    page.mouse.move(300, 300)
+    page.mouse.up()
+    page.wait_for_timeout(2_000)
+    assert page.evaluate("opened.getTracks().every((track) => track.readyState === 'ended')")
+    expect(page.get_by_role("button", name=_RECORD)).to_be_visible()
+    expect(page.get_by_label("Message", exact=True)).to_be_visible()
+    assert _kept(visitor) == 0
+
+
+def test_a_recorder_that_does_not_start_lets_the_microphone_go(alice: Person, visit: Visiting) -> None:
+    thread = alice.start_thread("bob")
+    page = visit(alice).open(thread)
+    page.evaluate(_SLOW_MICROPHONE)
+    page.evaluate("void (MediaRecorder.prototype.start = () => { throw new DOMException('no', 'NotSupportedError'); })")
+    page.get_by_role("button", name=_RECORD).click()
+    expect(page.get_by_role("alert").get_by_text("microphone can't be used")).to_be_visible()
+    assert page.evaluate("opened.getTracks().every((track) => track.readyState === 'ended')")
 
 
 def test_recording_and_sending_need_no_pointer(alice: Person, visit: Visiting) -> None:
