@@ -10,7 +10,20 @@ leave an intent that somebody can still refer by.
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, literal_column, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Text,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal_column,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from storage.errors import ObjectSwept, StorageUnavailable
@@ -154,4 +167,8 @@ _DECLARE = text(
     " FROM unnest(CAST(:keys AS text[]), CAST(:message_ids AS text[])) AS declared (key, message_id) ORDER BY key"
     f" ON CONFLICT (object_key) DO UPDATE SET expires_at = excluded.expires_at WHERE {_ALIVE} RETURNING object_key"
 )
-_SETTLE = text(f"DELETE FROM intents WHERE object_key = ANY(CAST(:keys AS text[])) AND {_ALIVE}")  # noqa: S608
+# Each number of keys is a statement of its own: Postgres keeps its plan, while it plans for an array, whose length it
+# can't know, at each call.
+_SETTLE = text(f"DELETE FROM intents WHERE object_key IN :keys AND {_ALIVE}").bindparams(  # noqa: S608
+    bindparam("keys", expanding=True, type_=Text)
+)

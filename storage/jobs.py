@@ -10,7 +10,7 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, bindparam, func, select, text, update
+from sqlalchemy import BigInteger, Connection, Text, TupleType, and_, bindparam, func, select, text, update
 
 from storage.errors import LeaseLost
 from storage.ids import new_id
@@ -287,16 +287,15 @@ _IS_DUE = text(
 )
 _HELD = and_(jobs.c.id == bindparam("job_id"), jobs.c.token == bindparam("held"), jobs.c.state == "running")
 # Several rows are locked in the order of their ids, so that two who do that don't wait for each other.
-_HELD_OF_MANY = (
-    "SELECT jobs.id FROM jobs JOIN unnest(CAST(:ids AS text[]), CAST(:tokens AS bigint[])) AS mine (id, token)"
-    " ON jobs.id = mine.id AND jobs.token = mine.token WHERE jobs.state = 'running' ORDER BY jobs.id"
-)
-_CONFIRM = text(f"{_HELD_OF_MANY} FOR SHARE OF jobs")
+# For as many as there are Postgres keeps a plan; for arrays, whose length it can't know, it plans at each call.
+_HELD_OF_MANY = "SELECT id FROM jobs WHERE (id, token) IN :held AND state = 'running' ORDER BY id"
+_MANY = bindparam("held", expanding=True, type_=TupleType(Text, BigInteger))
+_CONFIRM = text(f"{_HELD_OF_MANY} FOR SHARE").bindparams(_MANY)
 _PROLONG = text(
-    f"WITH held AS MATERIALIZED ({_HELD_OF_MANY} FOR NO KEY UPDATE OF jobs) UPDATE jobs SET"  # noqa: S608 - our own names
+    f"WITH held AS MATERIALIZED ({_HELD_OF_MANY} FOR NO KEY UPDATE) UPDATE jobs SET"  # noqa: S608 - our own names
     " lease_until = clock_timestamp() + :lease_s * interval '1 second', updated_at = clock_timestamp()"
     " FROM held WHERE jobs.id = held.id RETURNING jobs.id"
-)
+).bindparams(_MANY)
 _FINISH = update(jobs).where(_HELD).values(state="done", lease_until=None, reason=None, updated_at=NOW)
 _LOCK_MESSAGE = (
     select(messages.c.id)
@@ -306,7 +305,7 @@ _LOCK_MESSAGE = (
 
 
 def _named(held: Sequence[Job]) -> dict[str, Any]:
-    return {"ids": [job.id for job in held], "tokens": [job.token for job in held]}
+    return {"held": [(job.id, job.token) for job in held]}
 
 
 def _job(row: Any) -> Job:

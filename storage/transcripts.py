@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, func, literal, select, text, update
+from sqlalchemy import BigInteger, Connection, Text, bindparam, func, literal, select, text, update
 
 from storage import events, intents, jobs, search, word_times
 from storage.ids import new_id
@@ -67,11 +67,9 @@ def start(connection: Connection, transcript_id: str) -> SpeechWork | None:
     return None if row is None else SpeechWork(*row)
 
 
-def usual_languages(
-    connection: Connection, thread_ids: Collection[str], *, latest: int = 30
-) -> dict[str, dict[str, int]]:
-    """How often each language was spoken in the latest transcribed messages of each thread."""
-    rows = connection.execute(_USUAL_LANGUAGES, {"thread_ids": list(thread_ids), "latest": latest})
+def usual_languages(connection: Connection, thread_ids: Collection[str]) -> dict[str, dict[str, int]]:
+    """How often each language was spoken in the latest 30 transcribed messages of each thread."""
+    rows = connection.execute(_USUAL_LANGUAGES, {"thread_ids": list(thread_ids)})
     found: dict[str, dict[str, int]] = defaultdict(dict)
     for thread_id, language, count in rows:
         found[thread_id][language] = count
@@ -95,15 +93,19 @@ def finish(
 
 
 def _adopt(connection: Connection, work: SpeechWork, result: SpeechResult) -> None:
-    active = connection.execute(
+    if result.text or not _other_text(connection, work):
+        connection.execute(
+            update(voices).where(voices.c.message_id == work.message_id).values(transcript_id=work.transcript_id)
+        )
+
+
+def _other_text(connection: Connection, work: SpeechWork) -> str | None:
+    """What the version that people see says, when it is another one."""
+    return connection.execute(
         select(transcripts.c.text)
         .join(voices, voices.c.transcript_id == transcripts.c.id)
         .where(voices.c.message_id == work.message_id, transcripts.c.id != work.transcript_id)
     ).scalar()
-    if result.text or not active:
-        connection.execute(
-            update(voices).where(voices.c.message_id == work.message_id).values(transcript_id=work.transcript_id)
-        )
 
 
 def _give_up_speech(connection: Connection, message_id: str, speech_key: str) -> None:
@@ -200,12 +202,14 @@ def _result(result: SpeechResult) -> dict[str, Any]:
     }
 
 
+# As many threads as are asked for, not an array: Postgres keeps a plan of this, of that it makes one at each call.
 _USUAL_LANGUAGES = text(
-    "SELECT thread.id, spoken.language, count(*) FROM unnest(CAST(:thread_ids AS text[])) AS thread (id), LATERAL"
+    "SELECT threads.id, spoken.language, count(*) FROM threads, LATERAL"
     " (SELECT t.language FROM transcripts t JOIN voices v ON v.transcript_id = t.id"
-    " JOIN messages m ON m.id = v.message_id WHERE m.thread_id = thread.id AND t.state = 'completed'"
-    " ORDER BY m.seq DESC LIMIT :latest) AS spoken WHERE spoken.language <> '' GROUP BY thread.id, spoken.language"
-)
+    " JOIN messages m ON m.id = v.message_id WHERE m.thread_id = threads.id AND t.state = 'completed'"
+    " ORDER BY m.seq DESC LIMIT 30) AS spoken"
+    " WHERE threads.id IN :thread_ids AND spoken.language <> '' GROUP BY threads.id, spoken.language"
+).bindparams(bindparam("thread_ids", expanding=True, type_=Text))
 _ADD_FINISHED = text(
     "INSERT INTO transcripts (id, message_id, requested_language, state, language, language_probability, confidence,"
     " text, word_times, model, model_version, object_key, finished_at, version) SELECT :id, :message_id,"

@@ -1,6 +1,7 @@
 """The protocol of claiming, keeping, finishing and losing a job, on real Postgres."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -124,6 +125,21 @@ def test_heartbeats_tell_which_jobs_are_still_held(database: Database, upload: C
         jobs.cancel_for_messages(connection, [lost.message_id])
     with database.transaction() as connection:
         assert jobs.heartbeat(connection, [kept, lost], lease_s=30) == {kept.id}
+
+
+def test_of_many_jobs_those_whose_token_is_the_last_are_still_held(
+    database: Database, upload: Callable[..., str]
+) -> None:
+    for _ in range(4):
+        upload()
+    held = claim(database, limit=4)
+    stale = replace(held[1], token=held[1].token - 1)
+    ahead = replace(held[2], token=held[2].token + 1)
+    finish(database, held[3])
+    with database.transaction() as connection:
+        assert jobs.still_held(connection, held) == {job.id for job in held[:3]}
+        assert jobs.still_held(connection, [held[0], stale, ahead, held[3]]) == {held[0].id}
+        assert jobs.still_held(connection, []) == set()
 
 
 def test_a_job_whose_lease_expired_is_claimed_alone(database: Database, upload: Callable[..., str]) -> None:
