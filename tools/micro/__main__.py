@@ -31,7 +31,11 @@ def parse() -> argparse.Namespace:
     step.add_argument("--warm-up", type=int, default=150)
     step.add_argument("--frames", type=int, default=16_000, help="frames of sound in a batch")
     step.add_argument("--distortion", type=float, default=1.0, help="how often sound is distorted, 0-1")
+    step.add_argument("--padded", type=float, default=0.06, help="how many batches are padded to 30 s, 0-1")
+    step.add_argument("--single", type=float, default=0.0, help="how many messages are single sentences, 0-1")
+    step.add_argument("--ctc", type=float, default=0.4, help="weight of the loss that teaches the encoder characters")
     step.add_argument("--workers", type=int, default=1, help="processes that put batches together")
+    step.add_argument("--threads", type=int, default=2, help="without a GPU; on busy processors one does more than two")
     step.add_argument("--begin-with", type=Path, help="a CTranslate2 model of the same width to begin with")
     step = steps.add_parser("convert", help="make the CTranslate2 model from the weights")
     step.add_argument("--model", type=Path, help="where to write it (default: WORK/model)")
@@ -54,6 +58,7 @@ def features(arguments: argparse.Namespace) -> None:
 
 
 def train(arguments: argparse.Namespace) -> None:
+    from tools.micro.batches import Mixture
     from tools.micro.model import Shape
     from tools.micro.train import Recipe, train
 
@@ -64,9 +69,10 @@ def train(arguments: argparse.Namespace) -> None:
         minutes=arguments.minutes,
         rate=arguments.rate,
         warm_up=arguments.warm_up,
-        frames=arguments.frames,
-        distortion=arguments.distortion,
+        mixture=Mixture(arguments.frames, arguments.distortion, arguments.padded, arguments.single),
+        ctc_weight=arguments.ctc,
         workers=arguments.workers,
+        threads=arguments.threads,
         begin_with=arguments.begin_with,
     )
     train(recipe)

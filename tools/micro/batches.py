@@ -15,7 +15,6 @@ from tools.micro.corpus import Corpus
 from tools.micro.messages import WINDOW, Example, Plan, draw_plan, make_example
 
 PLANS_PER_ROUND = 512
-PADDED_SHARE = 0.06
 LONGEST_SHARE = 0.4
 QUIET_SHARE = 0.06
 SEED = 1
@@ -39,14 +38,24 @@ class Batch:
     round: int
 
 
-class Rounds(IterableDataset[Batch]):
-    """Endless batches from a round on; each holds about `frames` frames of sound."""
+@dataclass(frozen=True)
+class Mixture:
+    """How hard the batches are: their frames of sound, and how often (0-1) sound is distorted, batches are padded to
+    30 s, and messages are single sentences."""
 
-    def __init__(self, corpus: Corpus, *, first: int, frames: int, distortion: float) -> None:
+    frames: int
+    distortion: float
+    padded: float
+    single: float
+
+
+class Rounds(IterableDataset[Batch]):
+    """Endless batches from a round on."""
+
+    def __init__(self, corpus: Corpus, mixture: Mixture, *, first: int) -> None:
         self._corpus = corpus
+        self._mixture = mixture
         self._first = first
-        self._frames = frames
-        self._distortion = distortion
 
     def __iter__(self) -> Iterator[Batch]:
         info = get_worker_info()
@@ -58,21 +67,24 @@ class Rounds(IterableDataset[Batch]):
 
     def _round(self, number: int) -> Iterator[Batch]:
         rng = random.Random(SEED * 1_000_003 + number)
-        drawn = (draw_plan(self._corpus, rng, longest=False) for _ in range(PLANS_PER_ROUND))
-        plans = sorted(drawn, key=lambda plan: plan.frames)
+        plans = sorted((self._plan(rng) for _ in range(PLANS_PER_ROUND)), key=lambda plan: plan.frames)
         batches = [self._make(chosen, rng, padded=False) for chosen in self._split(plans)]
-        padded = max(1, round(len(batches) * PADDED_SHARE / (1 - PADDED_SHARE)))
+        padded = max(1, round(len(batches) * self._mixture.padded / (1 - self._mixture.padded)))
         batches += [self._make(self._padded_plans(rng), rng, padded=True) for _ in range(padded)]
         rng.shuffle(batches)
         for plans_of_batch, length in batches:
-            examples = [make_example(plan, self._corpus, rng, self._distortion) for plan in plans_of_batch]
+            examples = [make_example(plan, self._corpus, rng, self._mixture.distortion) for plan in plans_of_batch]
             yield collate(examples, length, self._corpus, rng, number)
+
+    def _plan(self, rng: random.Random) -> Plan:
+        few = rng.choices([1, 2, 3, 4, 5], [0.42, 0.3, 0.16, 0.08, 0.04])[0]
+        return draw_plan(self._corpus, rng, 1 if rng.random() < self._mixture.single else few)
 
     def _split(self, plans: list[Plan]) -> Iterator[list[Plan]]:
         chosen: list[Plan] = []
         for plan in plans:
             chosen.append(plan)
-            if plan.frames * (len(chosen) + 1) > self._frames:
+            if plan.frames * (len(chosen) + 1) > self._mixture.frames:
                 yield chosen
                 chosen = []
         if chosen:
@@ -80,8 +92,11 @@ class Rounds(IterableDataset[Batch]):
 
     def _padded_plans(self, rng: random.Random) -> list[Plan]:
         # Attention over a whole window costs more than its frames: half as many of them.
-        count = max(2, self._frames // WINDOW // 2)
-        return [draw_plan(self._corpus, rng, longest=rng.random() < LONGEST_SHARE) for _ in range(count)]
+        count = max(2, self._mixture.frames // WINDOW // 2)
+        return [
+            draw_plan(self._corpus, rng, rng.randint(8, 16)) if rng.random() < LONGEST_SHARE else self._plan(rng)
+            for _ in range(count)
+        ]
 
     @staticmethod
     def _make(plans: list[Plan], rng: random.Random, *, padded: bool) -> tuple[list[Plan], int]:

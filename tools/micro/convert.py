@@ -16,9 +16,8 @@ from transformers.convert_slow_tokenizer import TikTokenConverter
 from whisper.tokenizer import LANGUAGES
 
 from tools.micro.train import ALIGNMENT_HEADS
-from tools.micro.vocabulary import SIZE, whisper_tokenizer
+from tools.micro.vocabulary import SIZE, TEXT_TOKENS, whisper_tokenizer
 
-TEXT_TOKENS = 50_257
 # GPT-2's rule of where a token may begin, which tiktoken keeps in code and not in its file.
 SPLIT = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 PROBE = " Hallo Anna, ¿qué tal? Let's meet at three."

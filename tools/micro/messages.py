@@ -44,11 +44,10 @@ class Example:
         self.spans.append(span)
 
 
-def draw_plan(corpus: Corpus, rng: random.Random, *, longest: bool) -> Plan:
-    """A message of one to five sentences of one speaker, or of several speakers that fill most of the 30 s window."""
+def draw_plan(corpus: Corpus, rng: random.Random, wanted: int) -> Plan:
+    """A message of so many sentences; one speaker says the first six, and so on."""
     names = list(corpus.languages)
     language = rng.choices(names, [grammar(name).share for name in names])[0]
-    wanted = rng.randint(8, 16) if longest else rng.choices([1, 2, 3, 4, 5], [0.42, 0.3, 0.16, 0.08, 0.04])[0]
     lines: list[Line] = []
     while len(lines) < wanted:
         group = corpus.groups[rng.choice(corpus.languages[language])]

@@ -13,6 +13,7 @@ from typing import Final
 FOLDER: Final = Path(__file__).parent / "sentences"
 LANGUAGES: Final = ("en", "de", "es")
 WORD_SERIES_SHARE: Final = 0.2
+FRAGMENTS_SHARE: Final = 0.3
 
 SLOT: Final = re.compile(r"\{(\w+)\}")
 CHOICE: Final = re.compile(r"\[([^\[\]]*)\]")
@@ -31,17 +32,35 @@ class Grammar:
     patterns: dict[str, list[str]]
 
     def draw(self, rng: random.Random, *, held_out: bool, series: bool = True) -> str:
-        """A sentence of the held-out patterns, or of the training's with some mere series of words among them."""
+        """A sentence of the held-out patterns, or of the training's with some that make no sense among them.
+
+        Those keep the decoder listening: it can't complete what it has never read.
+        """
         if held_out:
             return self._finish(self._fill(rng.choice(self.patterns["held_out"]), rng))
-        if series and rng.random() < WORD_SERIES_SHARE:
+        kind = rng.random() if series else 1.0
+        if kind < WORD_SERIES_SHARE:
             return self._word_series(rng)
+        if kind < WORD_SERIES_SHARE + FRAGMENTS_SHARE:
+            return self._fragments(rng)
+        return self._sentence(rng)
+
+    def _sentence(self, rng: random.Random) -> str:
         return self._finish(self._fill(rng.choice(self.patterns["train"]), rng))
 
     def _word_series(self, rng: random.Random) -> str:
-        """Words in no order, so that the decoder listens instead of completing the patterns it knows."""
+        """Words in no order."""
         slots = [*(s for s in self.slots if s not in ("word", "alike")), *["word"] * len(self.slots)]
         parts = [self._fill("{" + rng.choice(slots) + "}", rng) for _ in range(rng.randint(2, 7))]
+        return self._finish(" ".join(parts) + rng.choice([".", ".", ".", "?"]))
+
+    def _fragments(self, rng: random.Random) -> str:
+        """Runs of one to four words cut out of sentences, one after another."""
+        parts: list[str] = []
+        for _ in range(rng.randint(2, 4)):
+            words = self._sentence(rng).split()
+            start = rng.randrange(1 if parts and len(words) > 1 else 0, len(words))
+            parts.append(" ".join(words[start : start + rng.randint(1, 4)]).strip(",.?!¿¡"))
         return self._finish(" ".join(parts) + rng.choice([".", ".", ".", "?"]))
 
     def _fill(self, pattern: str, rng: random.Random) -> str:

@@ -13,17 +13,18 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from tools.micro.batches import Batch, Rounds
+from tools.micro.batches import Batch, Mixture, Rounds
 from tools.micro.corpus import Corpus, load_corpus
 from tools.micro.ctranslate import read_weights
 from tools.micro.model import Shape, Whisper
-from tools.micro.vocabulary import CHARACTERS, SIZE, Rows
+from tools.micro.vocabulary import CHARACTERS, SIZE, TEXT_TOKENS, Rows
 
 ALIGNMENT_HEADS = 2
 LABEL_SMOOTHING = 0.01
-CTC_WEIGHT = 0.4
 ALIGNMENT_WEIGHT = 0.4
 ALIGNMENT_SLACK = 1.5
+# How often the decoder is told that another word came before, so that it listens instead of completing sentences.
+MISHEARD_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,10 @@ class Recipe:
     minutes: float
     rate: float
     warm_up: int
-    frames: int
-    distortion: float
+    mixture: Mixture
+    ctc_weight: float
     workers: int
+    threads: int
     begin_with: Path | None
     save_every_s: float = 120.0
     report_every_s: float = 30.0
@@ -66,9 +68,7 @@ class Trainer:
         if recipe.begin_with:
             begin_with(self.model, recipe.begin_with, rows)
         self.model.to(self.device)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
-        )
+        self.optimizers = optimizers(self.model)
         self.state = State()
         self._take_up()
 
@@ -80,7 +80,7 @@ class Trainer:
         """Trains to the end of the recipe."""
         print(describe(self.corpus), f"on {self.device}", flush=True)
         recipe = self.recipe
-        rounds = Rounds(self.corpus, first=self.state.round, frames=recipe.frames, distortion=recipe.distortion)
+        rounds = Rounds(self.corpus, recipe.mixture, first=self.state.round)
         ahead = 8 if recipe.workers else None
         loader = DataLoader(rounds, batch_size=None, num_workers=recipe.workers, prefetch_factor=ahead)
         batches = iter(loader)
@@ -109,7 +109,7 @@ class Trainer:
             "tokens": self.corpus.rows.tokens,
         }
         _replace(self.recipe.work / "weights.pt", weights)
-        rest = {"optimizer": self.optimizer.state_dict(), "state": asdict(self.state)}
+        rest = {"optimizers": [one.state_dict() for one in self.optimizers], "state": asdict(self.state)}
         _replace(self.checkpoint, weights | rest)
 
     def _take_up(self) -> None:
@@ -119,7 +119,8 @@ class Trainer:
         if saved["tokens"] != self.corpus.rows.tokens:
             raise SystemExit("the checkpoint was trained on other data: delete it to begin anew")
         self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
         self.state = State(**saved["state"])
         self.state.round += 1
 
@@ -131,14 +132,15 @@ class Trainer:
         return self.recipe.rate * warmth * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
 
     def _step(self, batch: Batch, rate: float) -> Tensor:
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         losses = self._losses(batch)
-        weights = torch.tensor([1.0, CTC_WEIGHT, ALIGNMENT_WEIGHT], device=self.device)
-        self.optimizer.zero_grad()
+        weights = torch.tensor([1.0, self.recipe.ctc_weight, ALIGNMENT_WEIGHT], device=self.device)
+        self.model.zero_grad()
         (losses * weights).sum().backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
         return losses.detach().cpu()
 
     def _losses(self, batch: Batch) -> Tensor:
@@ -146,7 +148,7 @@ class Trainer:
         tokens, targets = batch.tokens.to(self.device), batch.targets.to(self.device)
         with self._half_precision():
             audio = self.model.encoder(batch.spectra.to(self.device))
-            states, attention = self.model.decoder(tokens, audio)
+            states, attention = self.model.decoder(self._mishear(tokens), audio)
         asked = targets >= 0
         logits = states[asked].float() @ self.model.decoder.embeddings.weight.T
         # The last row stands for this many tokens in the softmax over the whole vocabulary.
@@ -154,6 +156,12 @@ class Trainer:
         others[-1] = math.log(SIZE - logits.size(1) + 1)
         tokens_loss = F.cross_entropy(logits + others, targets[asked], label_smoothing=LABEL_SMOOTHING)
         return torch.stack([tokens_loss, self._ctc(audio, batch), self._alignment(attention, batch)])
+
+    def _mishear(self, tokens: Tensor) -> Tensor:
+        """Some words of the text replaced by any other."""
+        words = sum(token < TEXT_TOKENS for token in self.corpus.rows.tokens)
+        chosen = (torch.rand(tokens.shape, device=self.device) < MISHEARD_SHARE) & (tokens < words)
+        return torch.where(chosen, torch.randint_like(tokens, words), tokens)
 
     def _ctc(self, audio: Tensor, batch: Batch) -> Tensor:
         read = self.model.helper(audio.float()).log_softmax(-1).transpose(0, 1)
@@ -188,6 +196,17 @@ class Trainer:
         )
 
 
+def optimizers(model: Whisper) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the layers, which it teaches in half the steps, AdamW for all else."""
+    matrices = {name for name, weight in model.named_parameters() if weight.ndim == 2 and ".layer_" in name}
+    inner = [weight for name, weight in model.named_parameters() if name in matrices]
+    outer = [weight for name, weight in model.named_parameters() if name not in matrices]
+    return [
+        torch.optim.Muon(inner, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(outer, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
+    ]
+
+
 def begin_with(model: Whisper, source: Path, rows: Rows) -> None:
     """Takes every weight of the same name and size from a CTranslate2 model."""
     weights = read_weights(source)
@@ -218,6 +237,5 @@ def describe(corpus: Corpus) -> str:
 
 def train(recipe: Recipe) -> None:
     """Runs the recipe."""
-    if not torch.cuda.is_available():
-        torch.set_num_threads(2)
+    torch.set_num_threads(recipe.threads)
     Trainer(recipe).run()

@@ -13,6 +13,7 @@ from whisper.tokenizer import Tokenizer, get_tokenizer
 from tools.micro.sentences import LANGUAGES
 
 SIZE = 51_865
+TEXT_TOKENS = 50_257
 CHARACTERS = " abcdefghijklmnopqrstuvwxyzäöüßáéíóúñ'"
 
 
