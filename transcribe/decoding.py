@@ -115,8 +115,9 @@ def best_reading(readings: Sequence[Reading], policy: Policy) -> Reading:
 def _reading(result: Any, tokenizer: Any, cap: int) -> Reading:
     ids = result.sequences_ids[0]
     tokens = tuple(token for token in ids if token < tokenizer.eot)
-    # The score is the mean over the tokens; the end token takes part in faster-whisper's average too.
-    average = result.scores[0] * len(ids) / (len(ids) + 1)
+    # The score is the mean over the tokens, not a number without any; the end token takes part in faster-whisper's
+    # average too.
+    average = result.scores[0] * len(ids) / (len(ids) + 1) if ids else -math.inf
     return Reading(
         tokens, len(ids), tokenizer.decode(list(tokens)).strip(), average, result.no_speech_prob, len(ids) >= cap
     )
