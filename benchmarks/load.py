@@ -16,8 +16,6 @@ MEDIAN_S, SIGMA = 6.0, 0.7
 SHORTEST_S, LONGEST_S = 1.0, 60.0
 LEVEL = 10 ** (-23 / 20)
 Samples = npt.NDArray[np.float32]
-Draw = Callable[[str, random.Random], str]
-DrawVoice = Callable[[str, random.Random], Voice]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,31 +32,23 @@ class Message:
         return len(self.samples) / SAMPLE_RATE
 
 
-def draw_sentence(language: str, rng: random.Random) -> str:
-    return grammar(language).draw(rng, held_out=False)
-
-
-def draw_speaker(language: str, rng: random.Random) -> Voice:
-    return draw_voice(grammar(language), rng, held_out=False)
-
-
-def make_load(count: int, seed: int = 7, draw: Draw = draw_sentence, voices: DrawVoice = draw_speaker) -> list[Message]:
+def make_load(count: int, seed: int = 7) -> list[Message]:
     """Lengths are log-normal (median 6 s, sigma 0.7), cut at 1 and 60 s; languages as the grammars share them."""
     rng = random.Random(seed)
     speaker = Speaker()
     shares = [grammar(language).share for language in LANGUAGES]
-    return [_message(rng, rng.choices(LANGUAGES, shares)[0], speaker, draw, voices) for _ in range(count)]
+    return [_message(rng, rng.choices(LANGUAGES, shares)[0], speaker) for _ in range(count)]
 
 
-def _message(rng: random.Random, language: str, speaker: Speaker, draw: Draw, voices: DrawVoice) -> Message:
+def _message(rng: random.Random, language: str, speaker: Speaker) -> Message:
     """Whole sentences with pauses until the drawn length is reached, or as near to it as they come."""
     wanted = min(LONGEST_S, max(SHORTEST_S, rng.lognormvariate(np.log(MEDIAN_S), SIGMA)))
-    voice = voices(language, rng)
+    voice = draw_voice(grammar(language), rng, held_out=False)
     parts: list[Samples] = [np.zeros(round(rng.uniform(0.05, 0.3) * SAMPLE_RATE), np.float32)]
     texts: list[str] = []
     starts: list[float] = []
     while not texts or sum(map(len, parts)) / SAMPLE_RATE < wanted - 1.0:
-        text = draw(language, rng)
+        text = grammar(language).draw(rng, held_out=False)
         spoken, word_starts = _say(speaker, text, voice)
         length = sum(map(len, parts)) / SAMPLE_RATE
         if length + len(spoken) / SAMPLE_RATE > LONGEST_S:

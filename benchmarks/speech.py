@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import _first_grammar
 from benchmarks.base_shape import make_base_shape
 from benchmarks.load import Message, make_load, make_voiceless
 from benchmarks.speech_accuracy import accuracy, compared
@@ -122,11 +121,6 @@ def _micro(messages: Sequence[Message], _: str) -> dict[str, Any]:
     for found in report["accuracy"]:
         print(f"  {found}")
     return report
-
-
-def _known(messages: Sequence[Message], base: str) -> dict[str, Any]:
-    """The bundled model on sentences and voices that it learned, where it is right or wrong by more than chance."""
-    return _micro(make_load(len(messages), draw=_first_grammar.draw_sentence, voices=_first_grammar.draw_voice), base)
 
 
 def _silence(_: Sequence[Message], __: str) -> dict[str, Any]:
@@ -267,7 +261,7 @@ def _work(side: Side) -> dict[str, float]:
     return {key: round(value, 1) for key, value in asdict(side.work).items() if value}
 
 
-RUNS = {"base": _base, "micro": _micro, "known": _known, "silence": _silence, "live": _live, "memory": _memory}
+RUNS = {"base": _base, "micro": _micro, "silence": _silence, "live": _live, "memory": _memory}
 
 
 if __name__ == "__main__":
