@@ -48,7 +48,7 @@ def _message(rng: random.Random, language: str, speaker: Speaker) -> Message:
     texts: list[str] = []
     starts: list[float] = []
     while not texts or sum(map(len, parts)) / SAMPLE_RATE < wanted - 1.0:
-        text = grammar(language).draw(rng, held_out=False)
+        text = grammar(language).draw(rng, held_out=False, series=False)
         spoken, word_starts = _say(speaker, text, voice)
         length = sum(map(len, parts)) / SAMPLE_RATE
         if length + len(spoken) / SAMPLE_RATE > LONGEST_S:
