@@ -21,11 +21,6 @@ _BUDGET_S = 45
 _tables: dict[str, Table] = {}
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    described = "fault(seconds, always): how long this takes with few messages (None: only in full); never left out"
-    config.addinivalue_line("markers", described)
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if FULL or any("faults" in argument for argument in config.args):
