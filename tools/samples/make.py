@@ -43,7 +43,7 @@ RECORDINGS: Final = (
         "alice",
         "en",
         "Hi Bob, this is Alice. Can we meet at three on Thursday? I have two questions about the contract.",
-        "en-us+f2",
+        "en-gb+f2",
         "MP4 with AAC, as iPhones record",
         ("-ar", "44100", "-c:a", "aac", "-b:a", "48k", "-f", "ipod"),
     ),
