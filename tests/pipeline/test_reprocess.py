@@ -33,7 +33,7 @@ class Says:
 
     version = "2"
 
-    def __init__(self, text: str, *, model: str = "better", language: str = "en", confidence: float = -0.1) -> None:
+    def __init__(self, text: str, *, model: str = "better", language: str = "en", confidence: float = -0.001) -> None:
         self.model = model
         self._answer = Transcript(
             "completed" if text else "no_speech", language if text else None, 0.9, text, (), model, confidence
