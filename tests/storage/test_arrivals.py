@@ -1,7 +1,6 @@
 """A recording arrives as a whole or not at all, whoever else is at the thread, the intent or the sender meanwhile."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -9,7 +8,7 @@ import psycopg
 import pytest
 from sqlalchemy import func, make_url, select, text
 
-from storage import arrivals, intents, messages, people, tables, threads
+from storage import arrivals, intents, messages, people, tables
 from storage.database import Database
 from storage.errors import StorageUnavailable
 from storage.ids import new_id
@@ -17,19 +16,6 @@ from storage.messages import Message, Original
 from tests.stack import wait_until
 
 ROWS = (tables.messages, tables.voices, tables.transcripts, tables.jobs, tables.events)
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def thread(database: Database) -> str:
-    with database.transaction() as connection:
-        return threads.create(connection, creator="alice", members=["bob"])[0]
 
 
 def declared(database: Database) -> tuple[str, Original]:

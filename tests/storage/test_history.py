@@ -1,7 +1,6 @@
 """Where imported messages stand in a thread, and whom that concerns."""
 
 import random
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,19 +14,6 @@ from storage.jobs import Lane
 from storage.messages import Original
 
 LONG_AGO = datetime(2021, 3, 4, 5, 6, 7, tzinfo=UTC)
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def thread(database: Database) -> str:
-    with database.transaction() as connection:
-        return threads.create(connection, creator="alice", members=["bob"])[0]
 
 
 def bring(database: Database, thread: str, sent_at: datetime) -> str:

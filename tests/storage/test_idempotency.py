@@ -1,20 +1,11 @@
 """One result per caller, path and key."""
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import text
 
 from storage import idempotency
 from storage.database import Database
 from storage.idempotency import Claim, Finished, InProgress
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    yield database
-    database.close()
 
 
 def begin(database: Database, user: str = "alice", path: str = "/v1/threads", key: str = "k") -> Claim | Finished:

@@ -1,6 +1,5 @@
 """No object without a row for long, no row without its object."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -10,13 +9,6 @@ from storage import intents, references
 from storage.database import Database
 from storage.errors import ObjectSwept, StorageUnavailable
 from storage.ids import new_id
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    yield database
-    database.close()
 
 
 def test_a_key_given_up_is_swept_and_can_not_be_referred_to_any_more(database: Database) -> None:

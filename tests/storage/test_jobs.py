@@ -1,32 +1,19 @@
 """The protocol of claiming, keeping, finishing and losing a job, on real Postgres."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import text, update
 
-from storage import arrivals, intents, job_records, jobs, messages, tables, threads, transcripts, voices
+from storage import arrivals, intents, job_records, jobs, messages, tables, transcripts, voices
 from storage.database import Database
 from storage.errors import LeaseLost
 from storage.ids import new_id
 from storage.jobs import Job, Lane
 from storage.messages import Original
 from storage.voices import MediaResult
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def thread(database: Database) -> str:
-    with database.transaction() as connection:
-        return threads.create(connection, creator="alice", members=["bob"])[0]
 
 
 @pytest.fixture

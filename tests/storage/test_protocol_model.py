@@ -5,7 +5,7 @@ be stopped in the middle of the one that writes its result, while everybody else
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -312,13 +312,6 @@ class Protocol(RuleBasedStateMachine):
         with self._database.transaction() as connection:
             result = connection.execute(text(statement), values)
             return list(result) if result.returns_rows else []
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    yield database
-    database.close()
 
 
 def test_any_order_of_events_keeps_the_promises(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 """Walking stored messages: which are queued, each once, in pages that cost the same wherever they are."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,19 +12,6 @@ from storage.runs import Filter, Plan, Survey, WrongState
 
 EVERYTHING = Plan("transcribe", Filter(), None, None, "if-not-worse", None, None)
 NOT_COUNTED = Survey(0, 0, False)
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def thread(database: Database) -> str:
-    with database.transaction() as connection:
-        return threads.create(connection, creator="alice", members=["bob"])[0]
 
 
 def store(database: Database, thread: str, count: int = 1, *, sender: str = "alice", **transcript: object) -> list[str]:

@@ -1,21 +1,11 @@
 """What transcripts say of a thread, on a real Postgres."""
 
-from collections.abc import Iterator
-
-import pytest
 from sqlalchemy import text
 
 from storage import arrivals, intents, threads, transcripts
 from storage.database import Database
 from storage.ids import new_id
 from storage.messages import Original
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    yield database
-    database.close()
 
 
 def thread(database: Database) -> str:

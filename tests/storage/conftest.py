@@ -1,0 +1,19 @@
+from collections.abc import Iterator
+
+import pytest
+
+from storage import threads
+from storage.database import Database
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def thread(database: Database) -> str:
+    with database.transaction() as connection:
+        return threads.create(connection, creator="alice", members=["bob"])[0]
