@@ -47,7 +47,7 @@ def decode(
     mono: Filters,
     settings: TranscodeSettings,
 ) -> list[str]:
-    """Open files `sources` in a row to PCM in open file `output`, metered before and after it is made mono.
+    """Open files `sources` in a row to PCM in open file `output`, metered before it is made mono.
 
     Where there may be an edit list, the packets of the whole track are counted on the way, from the same
     file opened a second time as `unedited`.
@@ -56,7 +56,7 @@ def decode(
     stream = stream.filter("ebur128@recording", framelog="quiet")
     for name, options in mono:
         stream = stream.filter(name, **options)
-    stream = stream.filter("aresample", PCM_RATE).filter("ebur128@mix", framelog="quiet")
+    stream = stream.filter("aresample", PCM_RATE)
     # Cut by its size, which no time stamp can lie about.
     pcm = ffmpeg.output(stream, "fd:", fd=output, f="f32le", fs=pcm_bytes(settings), **_UNTOLD)
     if not has_edit_list(container):

@@ -96,7 +96,8 @@ def _decode_parts(
     judge(finished, log, samples / PCM_RATE, settings)
     if may_hide_sound(log):
         judge_hidden(_count(source, container, settings), settings)
-    return Sound(pcm, samples, log.recording_lufs, _mix_lufs(log, pcm, settings))
+    mix_lufs = log.recording_lufs if log.only_mono else _mix_lufs(pcm, settings)
+    return Sound(pcm, samples, mix_lufs if log.recording_lufs is None else log.recording_lufs, mix_lufs)
 
 
 def _decode_to(
@@ -135,10 +136,7 @@ def _count(source: Path, container: Container, settings: TranscodeSettings) -> D
     return read_log(finished.log)
 
 
-def _mix_lufs(log: DecodeLog, pcm: Path, settings: TranscodeSettings) -> float | None:
-    """The meter starts anew when a stream changes its rate or channels midway; then the PCM is measured."""
-    if log.mix_measurements == 1:
-        return log.mix_lufs
+def _mix_lufs(pcm: Path, settings: TranscodeSettings) -> float | None:
     with pcm.open("rb") as file:
         finished = _run(commands.meter(file.fileno()), [file.fileno()], settings)
     return read_log(finished.log).mix_lufs

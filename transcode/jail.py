@@ -16,8 +16,8 @@ from imageio_ffmpeg import get_ffmpeg_exe
 
 from transcode.errors import JailError
 from transcode.jail_launcher import CANNOT_LOCK
+from transcode.launching import launch
 
-LAUNCHER = Path(__file__).with_name("jail_launcher.py")
 WALLS = {
     "landlock": "no file but ffmpeg, its libraries and the job folder",
     "seccomp": "no socket, no new process, no tracing",
@@ -101,7 +101,7 @@ def run_jailed(arguments: Sequence[str], cell: Cell, level: str, fds: Sequence[i
     report = jail_report()
     if not report.allows(level):
         raise JailError(f"EARSHOT_JAIL={level} is not satisfied here; missing: {', '.join(report.missing)}")
-    finished = _run(report.walls, arguments, cell, fds)
+    finished = _run(report.walls, arguments, cell, fds, ahead=True)
     if finished.returncode == CANNOT_LOCK:
         raise JailError(f"the jail could not be put up: {finished.log[-300:]}")
     return finished
@@ -118,31 +118,25 @@ def _walls() -> tuple[str, ...]:
 
 def _stands(walls: tuple[str, ...]) -> bool:
     cell = Cell(memory_bytes=1 << 30, cpu_s=10, wall_s=_PROBE_WALL_S, file_bytes=0)
-    return _run(walls, ["-version"], cell, ()).returncode == 0
+    return _run(walls, ["-version"], cell).returncode == 0
 
 
-def _run(walls: tuple[str, ...], arguments: Sequence[str], cell: Cell, fds: Sequence[int]) -> Finished:
-    process = subprocess.Popen(  # noqa: S603 (a fixed program; nothing of the file is in its arguments)
-        command(walls, arguments, cell),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        pass_fds=tuple(fds),
-        cwd=cell.writable or "/",
-        env={},
-        start_new_session=True,
-    )
-    with process:
+def _run(
+    walls: tuple[str, ...], arguments: Sequence[str], cell: Cell, fds: Sequence[int] = (), *, ahead: bool = False
+) -> Finished:
+    with launch(orders(walls, arguments, cell, fds), fds, ahead=ahead) as process:
         try:
             return _watch(process, cell)
         finally:
             _kill(process)
 
 
-def command(walls: tuple[str, ...], arguments: Sequence[str], cell: Cell) -> list[str]:
-    """The launcher, told what to put up, and the ffmpeg that it becomes."""
+def orders(walls: tuple[str, ...], arguments: Sequence[str], cell: Cell, fds: Sequence[int]) -> list[str]:
+    """What the launcher puts up, where, and the ffmpeg that it becomes; nothing of the file is in there."""
     options = [
         f"parent={os.getpid()}",
+        f"cwd={cell.writable or '/'}",
+        *(f"fd={fd}" for fd in fds),
         f"cpu_s={cell.cpu_s}",
         f"memory_bytes={cell.memory_bytes}",
         f"file_bytes={cell.file_bytes}",
@@ -150,7 +144,7 @@ def command(walls: tuple[str, ...], arguments: Sequence[str], cell: Cell) -> lis
         *(f"read={path}" for path in _needed_to_start()),
         *([f"write={cell.writable}"] if cell.writable else []),
     ]
-    return [sys.executable, "-I", "-S", str(LAUNCHER), *options, "--", ffmpeg_path(), *arguments]
+    return [*options, "--", ffmpeg_path(), *arguments]
 
 
 @cache

@@ -3,17 +3,23 @@
 A small program of its own, because the worker has threads: code between fork and exec of a threaded
 process (preexec_fn) may deadlock, and Landlock and seccomp can only be put on from inside.
 
-argv: KEY=VALUE… -- COMMAND…, as `jail.command` writes it; wall, read and write may be repeated.
+argv: KEY=VALUE… -- COMMAND…, as `jail.orders` writes it; fd, wall, read and write may be repeated. Or the number of a
+socket that says so, separated by NUL, and hands over the open files that `fd` names, in their order.
 Exit status 125: a wall could not be put up.
 """
 
+# What `socket` is built on: that would take as long to import as Python to start.
+import _socket
 import ctypes
+import fcntl
 import os
 import resource
 import struct
 import sys
+from array import array
 
 CANNOT_LOCK = 125
+_MOST_FILES = 32
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -51,14 +57,45 @@ _CLONE_THREAD = 0x10000
 
 
 def main(argv: list[str]) -> None:
-    split = argv.index("--")
-    command = argv[split + 1 :]
+    fds: list[int] = []
     try:
-        _lock(_options(argv[:split]))
+        if len(argv) == 1:
+            argv, fds = _hear(int(argv[0]))
+        split = argv.index("--")
+        options, command = _options(argv[:split]), argv[split + 1 :]
+        _place(fds, [int(number) for number in options.get("fd", [])])
+        os.chdir(options["cwd"][0])
+        _lock(options)
         os.execve(command[0], command, {"MALLOC_ARENA_MAX": "2", "LC_ALL": "C"})  # noqa: S606
     except OSError as error:
         os.write(2, f"jail: {error.strerror}: {error.filename or error.args}\n".encode())
         os._exit(CANNOT_LOCK)
+
+
+def _hear(number: int) -> tuple[list[str], list[int]]:
+    """The orders, and the open files that come with their first byte."""
+    orders = _socket.socket(fileno=number)
+    fds = array("i")
+    heard, told, _, _ = orders.recvmsg(1, _socket.CMSG_SPACE(_MOST_FILES * fds.itemsize))
+    for _, _, numbers in told:
+        fds.frombytes(numbers)
+    while more := orders.recv(1 << 16):
+        heard += more
+    orders.close()
+    if not heard:
+        os._exit(0)  # nobody needs it any more
+    return heard.decode().split("\0"), list(fds)
+
+
+def _place(fds: list[int], numbers: list[int]) -> None:
+    """Each open file gets the number that the command knows it by."""
+    if not fds:
+        return
+    aside = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, max(*numbers, *fds) + 1) for fd in fds]
+    for fd in fds:
+        os.close(fd)
+    for fd, number in zip(aside, numbers, strict=True):
+        os.dup2(fd, number)
 
 
 def _options(arguments: list[str]) -> dict[str, list[str]]:

@@ -8,7 +8,7 @@ _DECLARED = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+),", re.M)
 _AUDIO_STREAM = re.compile(r"^  Stream #0:\d+.*?: Audio: (?:.*?, (\d+) Hz)?", re.M)
 # Lines that begin with a bracket are ffmpeg's own: it indents what it quotes from a file. Its threads may
 # write into each other's lines, so that now and then one of these goes missing.
-_DECODED_FORMAT = re.compile(r"^\[graph_-?\d+_in_\d+:\S+ @ \S+\] .*samplerate:(\d+) ", re.M)
+_DECODED_FORMAT = re.compile(r"^\[graph_-?\d+_in_\d+:\S+ @ \S+\] .*samplerate:(\d+) chlayout:(.*)$", re.M)
 _MIXED = re.compile(r"^\[\S*aresample\S* @ \S+\] ch:(\d+) ", re.M)
 _COUNTS = re.compile(
     r"^\[in#(\d+)/.*\]   Input stream #\d+:\d+ \(audio\): (\d+) packets read [^;]*"
@@ -39,7 +39,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class DecodeLog:
-    """`played`: as the edit list shows it; `unedited`: the edit list ignored (packets only; None where not counted)."""
+    """`played`: as the edit list shows it; `unedited`: the edit list ignored (packets only; None where not counted).
+
+    `only_mono`: one meter heard all of it, in one channel: what it measured is the loudness of the mix, too.
+    """
 
     opened: bool
     declared_s: float | None
@@ -51,15 +54,15 @@ class DecodeLog:
     unsupported: bool
     out_of_memory: bool
     recording_lufs: float | None
+    only_mono: bool
     mix_lufs: float | None
-    mix_measurements: int
 
 
 def read_log(text: str, inputs: int = 1) -> DecodeLog:
     """Read the log of a decode of so many files in a row; what is not there is zero, empty or None."""
     counts = {int(row[0]): Counts(*(int(number or 0) for number in row[1:])) for row in _COUNTS.findall(text)}
-    mix = _measurements(text, "mix")
-    recording = [lufs for lufs in _measurements(text, "recording") if lufs is not None]
+    recording = _measurements(text, "recording")
+    layouts = {layout for _, layout in _DECODED_FORMAT.findall(text)}
     return DecodeLog(
         opened=bool(_OPENED.search(text)),
         declared_s=_declared_s(text),
@@ -70,17 +73,17 @@ def read_log(text: str, inputs: int = 1) -> DecodeLog:
         unedited=counts.get(inputs),
         unsupported=bool(_UNSUPPORTED.search(text)),
         out_of_memory=bool(_OUT_OF_MEMORY.search(text)),
-        recording_lufs=max(recording, default=mix[-1] if mix else None),
-        mix_lufs=mix[-1] if mix else None,
-        mix_measurements=len(mix),
+        recording_lufs=max((lufs for lufs in recording if lufs is not None), default=None),
+        only_mono=layouts == {"mono"} and len(recording) == 1,
+        mix_lufs=next(iter(_measurements(text, "mix")), None),
     )
 
 
 def _rates(text: str) -> tuple[int, ...]:
     """First what the track was opened with, then what it was decoded to."""
     opened = _AUDIO_STREAM.search(text)
-    found = ([opened[1]] if opened and opened[1] else []) + _DECODED_FORMAT.findall(text)
-    return tuple(int(rate) for rate in found)
+    found = [opened[1]] if opened and opened[1] else []
+    return tuple(int(rate) for rate in found + [rate for rate, _ in _DECODED_FORMAT.findall(text)])
 
 
 def _declared_s(text: str) -> float | None:

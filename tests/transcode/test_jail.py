@@ -19,7 +19,8 @@ from tests.transcode import attacks
 from tests.transcode.conftest import Make
 from transcode import JailError, JailReport, TranscodeSettings, commands, jail_report, transcode
 from transcode.containers import MP3, MP4, OGG, WAV, WEBM, Container
-from transcode.jail import LAUNCHER, WALLS, Cell, command, run_jailed
+from transcode.jail import WALLS, Cell, orders, run_jailed
+from transcode.launching import LAUNCHER
 
 Result = TypeVar("Result")
 FOREVER = ("-re", "-f", "lavfi", "-i", "anullsrc", "-f", "null", "-")
@@ -94,7 +95,7 @@ def test_no_socket_is_opened() -> None:
     ],
 )
 def test_system_calls_that_decoding_needs_not_are_refused(attempt: str, answer: str) -> None:
-    limits = (f"parent={os.getpid()}", "cpu_s=5", f"memory_bytes={MEMORY}", "file_bytes=0", "wall=seccomp")
+    limits = (f"parent={os.getpid()}", "cwd=/", "cpu_s=5", f"memory_bytes={MEMORY}", "file_bytes=0", "wall=seccomp")
     python = [sys.executable, "-I", "-S", "-c", attempt]
     done = subprocess.run(
         [sys.executable, "-I", "-S", LAUNCHER, *limits, "--", *python], capture_output=True, text=True
@@ -209,7 +210,8 @@ def traced(arguments: list[str], fds: list[int], folder: Path) -> tuple[int, set
     strace = shutil.which("strace") or stack.missing("strace is not installed")
     if "landlock" not in jail_report().walls:
         pytest.skip("needs Landlock")
-    jailed = command(jail_report().walls, arguments, cell(folder))
+    told = orders(jail_report().walls, arguments, cell(folder), fds)
+    jailed = [sys.executable, "-I", "-S", str(LAUNCHER), *told]
     trace = [strace, "-D", "-f", "-o", str(folder / "trace"), "-e", "trace=open,openat,socket,connect,execve"]
     done = subprocess.run([*trace, *jailed], pass_fds=fds, cwd=folder, env={}, capture_output=True)
     if done.returncode != 0 and b"ptrace" in done.stderr:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from tests.transcode.conftest import Make
 from tests.transcode.sounds import as_wav, ffmpeg, read_wav, tone, voice, write_wav
 from transcode import Media, TranscodeSettings, make_speech, transcode
+from transcode.decode import decode
+from transcode.jail import run_jailed
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +95,26 @@ def test_the_loudness_of_a_stereo_recording_is_its_own(
     media = transcode(both, folder, settings)
     assert media.loudness_lufs == pytest.approx(loudness(both)[0], abs=0.1)
     assert loudness(media.renditions[0].path)[0] == pytest.approx(-16, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("channels", "runs"), [(1, 1), (2, 2)], ids=["one meter hears it all", "the mix is measured by itself"]
+)
+def test_the_mix_has_the_loudness_of_its_samples(
+    make: Make,
+    folder: Path,
+    settings: TranscodeSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    channels: int,
+    runs: int,
+) -> None:
+    commands: list[Sequence[str]] = []
+    monkeypatch.setattr("transcode.decode.run_jailed", lambda *told: commands.append(told[0]) or run_jailed(*told))
+    recording = make("x.m4a", "-ac", f"{channels}", "-ar", "44100", "-c:a", "aac")
+    sound = decode(recording, folder, settings)
+    measured = ffmpeg("-f", "f32le", "-ar", "48000", "-ac", "1", "-i", sound.pcm, "-af", "ebur128", "-f", "null", "-")
+    assert sound.mix_lufs == pytest.approx(float(re.findall(r"I:\s+(\S+) LUFS", measured)[-1]), abs=0.1)
+    assert len(commands) == runs
 
 
 def test_the_waveform_shows_the_recording_before_gain(
