@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tools.micro.espeak import Speaker
-from tools.micro.sentences import LANGUAGES, grammar
+from tools.micro.sentences import LANGUAGES, TRAINING, grammar
 from tools.micro.voices import Voice, draw_voice
 from transcribe.clip import SAMPLE_RATE
 
@@ -48,7 +48,7 @@ def _message(rng: random.Random, language: str, speaker: Speaker) -> Message:
     texts: list[str] = []
     starts: list[float] = []
     while not texts or sum(map(len, parts)) / SAMPLE_RATE < wanted - 1.0:
-        text = grammar(language).draw(rng, held_out=False, series=False)
+        text = grammar(language).draw(rng, TRAINING)
         spoken, word_starts = _say(speaker, text, voice)
         length = sum(map(len, parts)) / SAMPLE_RATE
         if length + len(spoken) / SAMPLE_RATE > LONGEST_S:

@@ -20,13 +20,14 @@ from typing import Final
 import numpy as np
 
 from tools.micro.espeak import Samples, Speaker
-from tools.micro.sentences import LANGUAGES, grammar
+from tools.micro.sentences import EARLY, LANGUAGES, TRAINING, grammar
 from tools.micro.voices import Voice, draw_voice
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 GROUP: Final = 6
 GROUPS_PER_SHARD: Final = 250
 TRAIN_SEED, EVALUATION_SEED = 100_000, 900_000
+EARLY_SHARDS: Final = 44
 MOST_SHARDS: Final = 120
 SPEECH_LEVEL: Final = 10 ** (-23 / 20)
 
@@ -84,7 +85,8 @@ def _planned(index: int) -> Iterator[tuple[int, str, Voice, str]]:
         language = rng.choices(LANGUAGES, [grammar(name).share for name in LANGUAGES])[0]
         voice = draw_voice(grammar(language), rng, held_out=False)
         for _ in range(GROUP):
-            yield index * GROUPS_PER_SHARD + number, language, voice, grammar(language).draw(rng, held_out=False)
+            text = grammar(language).draw_to_learn(rng, EARLY if index < EARLY_SHARDS else TRAINING)
+            yield index * GROUPS_PER_SHARD + number, language, voice, text
 
 
 def training_texts() -> frozenset[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +12,7 @@ import numpy as np
 
 from tools.micro.data import EVALUATION_SEED, say, training_texts
 from tools.micro.noise import RATE, draw_noise, draw_quiet
-from tools.micro.sentences import LANGUAGES, Grammar, grammar
+from tools.micro.sentences import HELD_OUT, LANGUAGES, TRAINING, Grammar, grammar
 from tools.micro.voices import Voice, draw_voice
 
 CLIPS_PER_LANGUAGE: Final = 40
@@ -33,7 +35,8 @@ class Clip:
 
 
 def held_out_sets() -> dict[str, list[Clip]]:
-    """Every speech set by name; SystemExit when one of their sentences stands in the training text."""
+    """Every speech set by name; SystemExit when one of their sentences stands in the training text, or a word does not:
+    held out are patterns, and no training can teach words that it never says."""
     known = training_texts()
     sets = {
         "same patterns": speech(known, held_out_patterns=False, held_out_voices=False),
@@ -44,9 +47,17 @@ def held_out_sets() -> dict[str, list[Clip]]:
     sets["held-out sentences, noise at 20 dB"] = add_noise(sets["held-out sentences"], decibels=20)
     sets["held-out sentences, noise at 10 dB"] = add_noise(sets["held-out sentences"], decibels=10)
     for name, clips in sets.items():
-        if leaked := known & {sentence for clip in clips for sentence in clip.sentences}:
+        sentences = {sentence for clip in clips for sentence in clip.sentences}
+        if leaked := known & sentences:
             raise SystemExit(f"{name}: stands in the training text: {sorted(leaked)[:3]}")
+        if unknown := words(sentences) - words(known):
+            raise SystemExit(f"{name}: words that the training never says: {sorted(unknown)[:9]}")
     return sets
+
+
+def words(texts: Iterable[str]) -> frozenset[str]:
+    """The different words, in lower case without punctuation."""
+    return frozenset(word for text in texts for word in re.findall(r"[\w']+", text.lower()))
 
 
 def speech(known: frozenset[str], *, held_out_patterns: bool, held_out_voices: bool) -> list[Clip]:
@@ -65,7 +76,7 @@ def speech(known: frozenset[str], *, held_out_patterns: bool, held_out_voices: b
 def unknown_sentence(language: Grammar, known: frozenset[str], rng: random.Random, *, held_out: bool) -> str:
     """A sentence that the training text lacks; names that sound alike are spelled the usual way."""
     while True:
-        text = language.draw(rng, held_out=held_out, series=False)
+        text = language.draw(rng, HELD_OUT if held_out else TRAINING)
         if text not in known and not unusual_names(language, text):
             return text
 
@@ -117,7 +128,7 @@ def name_clips() -> list[Clip]:
     clips: list[Clip] = []
     while len(clips) < NAME_CLIPS:
         language = grammar(LANGUAGES[len(clips) % len(LANGUAGES)])
-        text = language.draw(rng, held_out=rng.random() < 0.5, series=False)
+        text = language.draw(rng, rng.choice([HELD_OUT, TRAINING]))
         names = unusual_names(language, text)
         if text in known or len(names) != 1:
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,10 @@ FOLDER: Final = Path(__file__).parent / "sentences"
 LANGUAGES: Final = ("en", "de", "es")
 WORD_SERIES_SHARE: Final = 0.2
 FRAGMENTS_SHARE: Final = 0.3
+# Kinds of patterns. The first recipe knew the early ones only, which left words of the held-out patterns unheard.
+EARLY: Final = ("train",)
+TRAINING: Final = ("train", "later")
+HELD_OUT: Final = ("held_out",)
 
 SLOT: Final = re.compile(r"\{(\w+)\}")
 CHOICE: Final = re.compile(r"\[([^\[\]]*)\]")
@@ -31,22 +36,19 @@ class Grammar:
     slots: dict[str, list[str]]
     patterns: dict[str, list[str]]
 
-    def draw(self, rng: random.Random, *, held_out: bool, series: bool = True) -> str:
-        """A sentence of the held-out patterns, or of the training's with some that make no sense among them.
+    def draw(self, rng: random.Random, patterns: Sequence[str]) -> str:
+        """A sentence of one of the patterns of so many kinds (EARLY, TRAINING, HELD_OUT)."""
+        return self._finish(self._fill(rng.choice([p for kind in patterns for p in self.patterns[kind]]), rng))
 
-        Those keep the decoder listening: it can't complete what it has never read.
-        """
-        if held_out:
-            return self._finish(self._fill(rng.choice(self.patterns["held_out"]), rng))
-        kind = rng.random() if series else 1.0
+    def draw_to_learn(self, rng: random.Random, patterns: Sequence[str]) -> str:
+        """The same with some that make no sense among them, which keep the decoder listening: it can't complete what
+        it has never read."""
+        kind = rng.random()
         if kind < WORD_SERIES_SHARE:
             return self._word_series(rng)
         if kind < WORD_SERIES_SHARE + FRAGMENTS_SHARE:
-            return self._fragments(rng)
-        return self._sentence(rng)
-
-    def _sentence(self, rng: random.Random) -> str:
-        return self._finish(self._fill(rng.choice(self.patterns["train"]), rng))
+            return self._fragments(rng, patterns)
+        return self.draw(rng, patterns)
 
     def _word_series(self, rng: random.Random) -> str:
         """Words in no order."""
@@ -54,11 +56,11 @@ class Grammar:
         parts = [self._fill("{" + rng.choice(slots) + "}", rng) for _ in range(rng.randint(2, 7))]
         return self._finish(" ".join(parts) + rng.choice([".", ".", ".", "?"]))
 
-    def _fragments(self, rng: random.Random) -> str:
+    def _fragments(self, rng: random.Random, patterns: Sequence[str]) -> str:
         """Runs of one to four words cut out of sentences, one after another."""
         parts: list[str] = []
         for _ in range(rng.randint(2, 4)):
-            words = self._sentence(rng).split()
+            words = self.draw(rng, patterns).split()
             start = rng.randrange(1 if parts and len(words) > 1 else 0, len(words))
             parts.append(" ".join(words[start : start + rng.randint(1, 4)]).strip(",.?!¿¡"))
         return self._finish(" ".join(parts) + rng.choice([".", ".", ".", "?"]))
