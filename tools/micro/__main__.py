@@ -20,7 +20,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=ROOT / "work-micro", help="where data and checkpoints lie")
     steps = parser.add_subparsers(dest="step", required=True)
     step = steps.add_parser("data", help="let espeak-ng read the training sentences")
-    step.add_argument("--shards", type=int, default=48, help="of 1,500 sentences (about 50 minutes) each")
+    step.add_argument("--shards", type=int, default=100, help="of 1,500 sentences (about 50 minutes) each")
     step.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     steps.add_parser("features", help="log mel spectra of the data")
     step = steps.add_parser("train", help="train, or go on from the last checkpoint")
