@@ -4,6 +4,7 @@ import hashlib
 import io
 import logging
 import secrets
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -51,6 +52,18 @@ def store(server: S3, bucket: str) -> ObjectStore:
 
 def put(store: ObjectStore, key: str, body: bytes = BODY, content_type: str = "audio/mp4") -> None:
     store.put(key, body, size=len(body), content_type=content_type)
+
+
+def test_the_end_of_a_body_does_not_wait_for_an_ack(s3: S3, bucket: str) -> None:
+    """Nagle's algorithm and a delayed ACK together held every small object back for 40 ms."""
+    store = ObjectStore(storage_settings(s3, bucket))
+    store.ensure_bucket()
+    store.put("x", b"x", size=1, content_type="audio/mp4", sha256=hashlib.sha256(b"x").hexdigest())
+    pool = store._short._http._manager.connection_from_url(s3.endpoint_url)
+    used = pool.pool.get_nowait()
+    sends_at_once = used.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    pool.pool.put(used)
+    assert sends_at_once
 
 
 class TestEveryObjectStore:
