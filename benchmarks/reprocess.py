@@ -87,7 +87,7 @@ def machinery(options: argparse.Namespace) -> dict[str, Any]:
         drain(context, run_id, options.messages)
         seconds, worker_s = time.perf_counter() - began, time.process_time() - worker_s
         servers_s = _servers_cpu_s() - servers_s
-        rates = _rates(finished(), options.messages)
+        seen = finished()
     return {
         "messages": options.messages,
         "messages_per_s": round(options.messages / seconds, 1),
@@ -95,7 +95,11 @@ def machinery(options: argparse.Namespace) -> dict[str, Any]:
         "worker_cpu_ms_per_message": round(1000 * worker_s / options.messages, 2),
         "postgres_redis_s3_cpu_ms_per_message": round(1000 * servers_s / options.messages, 2),
         "messages_per_cpu_s_of_all": round(options.messages / (worker_s + servers_s), 1),
-        "messages_per_s_by_tenths": rates,
+        "messages_per_s_by_tenths": [round(1 / each, 1) for each in _by_tenths(seen, options.messages, 0)],
+        "cpu_ms_by_tenths": {
+            name: [round(1000 * each, 2) for each in _by_tenths(seen, options.messages, column)]
+            for column, name in ((1, "worker"), (2, "servers"))
+        },
         "least": {"messages_per_s": 60, "at_most_ms_per_message": 15},
     }
 
@@ -130,30 +134,36 @@ def walking(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _follow(context: Context, run_id: str, total: int) -> Callable[[], list[tuple[float, int]]]:
-    seen: list[tuple[float, int]] = []
+# When, processor seconds of this process and of the servers by then, and messages done.
+Seen = tuple[float, float, float, int]
+
+
+def _follow(context: Context, run_id: str, total: int) -> Callable[[], list[Seen]]:
+    seen: list[Seen] = []
 
     def look() -> None:
-        while not seen or seen[-1][1] < total:
-            seen.append((time.perf_counter(), messages_done(context, run_id)))
+        while not seen or seen[-1][-1] < total:
+            clocks = time.perf_counter(), time.process_time(), _servers_cpu_s()
+            seen.append((*clocks, messages_done(context, run_id)))
             time.sleep(0.5)
 
     watcher = threading.Thread(target=look)
     watcher.start()
 
-    def finish() -> list[tuple[float, int]]:
+    def finish() -> list[Seen]:
         watcher.join()
         return seen
 
     return finish
 
 
-def _rates(seen: Sequence[tuple[float, int]], total: int) -> list[float]:
-    """Messages a second in each tenth of the work."""
-    times, counts = zip(*seen, strict=True)
-    first = next(number for number, count in enumerate(counts) if count) - 1
-    marks = np.interp(np.linspace(0, total, TENTHS + 1), counts[max(first, 0) :], times[max(first, 0) :])
-    return [round(total / TENTHS / float(step), 1) for step in np.diff(marks)]
+def _by_tenths(seen: Sequence[Seen], total: int, column: int) -> list[float]:
+    """Seconds by one of the clocks for a message, in each tenth of the work."""
+    counts = [each[-1] for each in seen]
+    first = max(next(number for number, count in enumerate(counts) if count) - 1, 0)
+    clock = [each[column] for each in seen[first:]]
+    marks = np.interp(np.linspace(0, total, TENTHS + 1), counts[first:], clock)
+    return [float(step) * TENTHS / total for step in np.diff(marks)]
 
 
 def _delete_jobs(context: Context, run_id: str, stop: threading.Event) -> None:
