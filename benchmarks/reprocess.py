@@ -83,10 +83,10 @@ def machinery(options: argparse.Namespace) -> dict[str, Any]:
         fill(context, options.messages, _one_recording(context))
         run_id = begin(context, options.messages)
         finished = _follow(context, run_id, options.messages)
-        began, worker_s, servers_s = time.perf_counter(), time.process_time(), _servers_cpu_s()
+        began, worker_s, servers_s = time.perf_counter(), time.process_time(), sum(_servers_cpu_s())
         drain(context, run_id, options.messages)
         seconds, worker_s = time.perf_counter() - began, time.process_time() - worker_s
-        servers_s = _servers_cpu_s() - servers_s
+        servers_s = sum(_servers_cpu_s()) - servers_s
         seen = finished()
     return {
         "messages": options.messages,
@@ -98,7 +98,7 @@ def machinery(options: argparse.Namespace) -> dict[str, Any]:
         "messages_per_s_by_tenths": [round(1 / each, 1) for each in _by_tenths(seen, options.messages, 0)],
         "cpu_ms_by_tenths": {
             name: [round(1000 * each, 2) for each in _by_tenths(seen, options.messages, column)]
-            for column, name in ((1, "worker"), (2, "servers"))
+            for column, name in ((1, "worker"), (2, "postgres_redis"), (3, "s3"))
         },
         "least": {"messages_per_s": 60, "at_most_ms_per_message": 15},
     }
@@ -134,8 +134,8 @@ def walking(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-# When, processor seconds of this process and of the servers by then, and messages done.
-Seen = tuple[float, float, float, int]
+# When; processor seconds by then of this process, of PostgreSQL and Redis, and of the S3 server; messages done.
+Seen = tuple[float, float, float, float, int]
 
 
 def _follow(context: Context, run_id: str, total: int) -> Callable[[], list[Seen]]:
@@ -143,7 +143,7 @@ def _follow(context: Context, run_id: str, total: int) -> Callable[[], list[Seen
 
     def look() -> None:
         while not seen or seen[-1][-1] < total:
-            clocks = time.perf_counter(), time.process_time(), _servers_cpu_s()
+            clocks = time.perf_counter(), time.process_time(), *_servers_cpu_s()
             seen.append((*clocks, messages_done(context, run_id)))
             time.sleep(0.5)
 
@@ -179,10 +179,13 @@ def _one_recording(context: Context) -> str:
     return store_speech(context, "msg_shared", make_load(1)[0].samples[: 4 * SAMPLE_RATE])
 
 
-def _servers_cpu_s() -> float:
-    """Of all that this process has started."""
-    times = [each.cpu_times() for each in psutil.Process().children(recursive=True)]
-    return float(sum(each.user + each.system for each in times))
+def _servers_cpu_s() -> tuple[float, float]:
+    """Of PostgreSQL and Redis, and of the S3 server, as this process has started them."""
+    spent = {"s3": 0.0, "others": 0.0}
+    for each in psutil.Process().children(recursive=True):
+        used = each.cpu_times()
+        spent["s3" if each.name() == "rclone" else "others"] += used.user + used.system
+    return spent["others"], spent["s3"]
 
 
 def _memory_mb() -> float:

@@ -33,6 +33,8 @@ def start(
     argv = [binary(), "serve", "s3", "--config", ""]
     argv += [part for address in addresses for part in ("--addr", f"{address}:{port}")]
     argv += ["--vfs-cache-mode", "off", "--file-perms", "0600", "--dir-perms", "0700", "--umask", "077"]
+    # It would compare the name of each new folder with those of all others.
+    argv += ["--no-unicode-normalization"]
     argv += ["--cache-dir", os.fspath(folder.with_name("s3-cache")), "--temp-dir", os.fspath(folder)]
     # The keys go by the environment, which only this user can read.
     keys = {"RCLONE_AUTH_KEY": f'"{access_key},{secret_key}"'}
