@@ -13,6 +13,26 @@ from storage.jobs import Job, Lane, Queue
 from transcribe.protocol import nothing
 
 log = logging.getLogger(__name__)
+_LONGEST_REST_S = 10.0
+
+
+class Rest:
+    """A worker around which something fails leaves the jobs to its colleagues for a while, longer each time.
+
+    It would be the first to ask for each of them, and the quickest to fail, while their own pauses grew.
+    """
+
+    def __init__(self) -> None:
+        self._failed = 0
+        self._until = 0.0
+
+    def is_over(self) -> bool:
+        return time.monotonic() >= self._until
+
+    def note(self, *, failed: bool) -> None:
+        self._failed = self._failed + 1 if failed else 0
+        if self._failed > 1:
+            self._until = time.monotonic() + min(2.0 ** (self._failed - 2), _LONGEST_REST_S)
 
 
 class Drain:
@@ -26,6 +46,7 @@ class Drain:
             "media": threading.BoundedSemaphore(context.settings.pipeline.media_slots),
             "speech": threading.BoundedSemaphore(1),
         }
+        self._rests = {"media": Rest(), "speech": Rest()}
 
     def __call__(self, queue: Queue) -> None:
         if not self._slots[queue].acquire(blocking=False):
@@ -42,6 +63,8 @@ class Drain:
         until = time.monotonic() + context.settings.pipeline.drain_s
         claims = 0
         while time.monotonic() < until and not context.stopping.is_set():
+            if not self._rests[queue].is_over():
+                return
             claimed = self._claim(queue, self._lane)
             if not claimed:
                 return
@@ -69,18 +92,26 @@ class Drain:
 
     def _work(self, queue: Queue, claimed: Sequence[Job]) -> None:
         context = self._context
+        waiting: list[Job] = []
+
+        def settle(job: Job, error: Exception) -> None:
+            if isinstance(error, failures.INFRASTRUCTURE):
+                waiting.append(job)
+            self._settle(job, error)
+
         if context.stopping.is_set():
             for job in claimed:
                 failures.hand_back(context, job)
         elif queue == "speech":
             batch = self._lane is None and claimed[0].lane == Lane.BATCH
-            speech.process(context, claimed, self._settle, self._let_live_pass if batch else nothing)
+            speech.process(context, claimed, settle, self._let_live_pass if batch else nothing)
         else:
             for job in claimed:
                 try:
                     media.process(context, job)
                 except Exception as error:
-                    self._settle(job, error)
+                    settle(job, error)
+        self._rests[queue].note(failed=len(waiting) == len(claimed))
 
     def _let_live_pass(self) -> None:
         """Live messages that came while a batch is being transcribed are done before it goes on."""
