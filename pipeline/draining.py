@@ -19,20 +19,26 @@ _LONGEST_REST_S = 10.0
 class Rest:
     """A worker around which something fails leaves the jobs to its colleagues for a while, longer each time.
 
-    It would be the first to ask for each of them, and the quickest to fail, while their own pauses grew.
+    It would be the first to ask for each of them, and the quickest to fail, while their own pauses grew. One job that
+    always fails says nothing about the worker.
     """
 
     def __init__(self) -> None:
-        self._failed = 0
+        self._failed: set[str] = set()
+        self._pause_s = 0.0
         self._until = 0.0
 
     def is_over(self) -> bool:
         return time.monotonic() >= self._until
 
-    def note(self, *, failed: bool) -> None:
-        self._failed = self._failed + 1 if failed else 0
-        if self._failed > 1:
-            self._until = time.monotonic() + min(2.0 ** (self._failed - 2), _LONGEST_REST_S)
+    def note(self, failed: Sequence[str]) -> None:
+        """The jobs of a claim of which all failed, none when anything was done."""
+        before, self._failed = self._failed, self._failed.union(failed) if failed else set()
+        if not before or len(self._failed) < 2:
+            self._pause_s = 0.0
+            return
+        self._pause_s = min(2 * self._pause_s or 1.0, _LONGEST_REST_S)
+        self._until = time.monotonic() + self._pause_s
 
 
 class Drain:
@@ -92,11 +98,11 @@ class Drain:
 
     def _work(self, queue: Queue, claimed: Sequence[Job]) -> None:
         context = self._context
-        waiting: list[Job] = []
+        waiting: list[str] = []
 
         def settle(job: Job, error: Exception) -> None:
             if isinstance(error, failures.INFRASTRUCTURE):
-                waiting.append(job)
+                waiting.append(job.id)
             self._settle(job, error)
 
         if context.stopping.is_set():
@@ -111,7 +117,7 @@ class Drain:
                     media.process(context, job)
                 except Exception as error:
                     settle(job, error)
-        self._rests[queue].note(failed=len(waiting) == len(claimed))
+        self._rests[queue].note(waiting if len(waiting) == len(claimed) else [])
 
     def _let_live_pass(self) -> None:
         """Live messages that came while a batch is being transcribed are done before it goes on."""

@@ -62,6 +62,13 @@ def database_url(postgres: stack.Postgres, migrated_template: str) -> Iterator[s
 
 
 @pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
 def empty_database_url(postgres: stack.Postgres) -> Iterator[str]:
     """A database without tables for this test alone."""
     name = postgres.create_database()

@@ -36,9 +36,10 @@ class Launcher:
 
     def order(self, orders: Sequence[str], fds: Sequence[int]) -> None:
         """Raises OSError when the process was ended meanwhile."""
+        told = "\0".join(orders).encode()
         with self._orders:
-            socket.send_fds(self._orders, ["\0".join(orders).encode()[:1]], list(fds))
-            self._orders.sendall("\0".join(orders).encode()[1:])
+            socket.send_fds(self._orders, [told[:1]], list(fds))
+            self._orders.sendall(told[1:])
         self._given_up.detach()
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,13 +20,6 @@ from storage.objects import ObjectStore
 from storage.tables import events, intents, messages
 
 RECORDING = (Path(__file__).parent.parent.parent / "pipeline" / "samples" / "call.3gp").read_bytes()
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import failures, media, publishing, speech
 from pipeline.context import Context
-from pipeline.draining import Drain, Rest
+from pipeline.draining import Drain
 from pipeline.reaper import Reaper
 from storage import jobs, messages
 from storage.errors import LeaseLost
@@ -237,27 +237,6 @@ def test_nothing_remains_of_a_message_deleted_while_it_is_processed(
     assert objects(message_id) == set()
     assert sql(context, "SELECT 1 FROM voices") == []
     assert [row.state for row in sql(context, "SELECT state FROM jobs")] == ["cancelled"]
-
-
-def test_a_worker_around_which_all_fails_leaves_the_rest_to_its_colleagues(
-    context: Context, upload: Upload, read: Read
-) -> None:
-    for _ in range(4):
-        upload("meeting.m4a")
-    Drain(unreachable(context), None)("media")
-    tried = sql(context, "SELECT message_id, state, requeues FROM jobs ORDER BY requeues DESC")
-    assert [(row.state, row.requeues) for row in tried] == [("queued", 1), ("queued", 1), ("queued", 0), ("queued", 0)]
-    Drain(context, None)("media")
-    assert [read(row.message_id).voice.state for row in tried[2:]] == ["ready", "ready"]  # type: ignore[union-attr]
-
-
-def test_a_worker_is_well_again_with_what_it_gets_done() -> None:
-    rest = Rest()
-    for failed in (True, False, True):
-        rest.note(failed=failed)
-    assert rest.is_over()
-    rest.note(failed=True)
-    assert not rest.is_over()
 
 
 def test_an_outage_of_the_store_is_not_the_jobs_fault(context: Context, upload: Upload, read: Read) -> None:

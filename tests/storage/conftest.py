@@ -1,16 +1,7 @@
-from collections.abc import Iterator
-
 import pytest
 
 from storage import threads
 from storage.database import Database
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url)
-    yield database
-    database.close()
 
 
 @pytest.fixture

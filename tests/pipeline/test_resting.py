@@ -1,0 +1,46 @@
+"""A worker around which everything fails does not take the messages of those that could do them."""
+
+from collections.abc import Callable
+
+from pipeline.context import Context
+from pipeline.draining import Drain, Rest
+from storage.messages import Message
+from tests.pipeline.conftest import Upload, sql
+from tests.pipeline.faults import unreachable
+
+
+def test_a_worker_around_which_all_fails_leaves_the_rest_to_its_colleagues(
+    context: Context, upload: Upload, read: Callable[[str], Message]
+) -> None:
+    for _ in range(4):
+        upload("meeting.m4a")
+    Drain(unreachable(context), None)("media")
+    tried = sql(context, "SELECT message_id, state, requeues FROM jobs ORDER BY requeues DESC")
+    assert [(row.state, row.requeues) for row in tried] == [("queued", 1), ("queued", 1), ("queued", 0), ("queued", 0)]
+    Drain(context, None)("media")
+    assert [read(row.message_id).voice.state for row in tried[2:]] == ["ready", "ready"]  # type: ignore[union-attr]
+
+
+def test_a_worker_is_well_again_with_what_it_gets_done() -> None:
+    rest = Rest()
+    for failed in (["a"], [], ["b"]):
+        rest.note(failed)
+    assert rest.is_over()
+    rest.note(["c"])
+    assert not rest.is_over()
+
+
+def test_one_job_that_always_fails_says_nothing_about_the_worker() -> None:
+    rest = Rest()
+    for _ in range(9):
+        rest.note(["a"])
+    assert rest.is_over()
+    rest.note(["b"])
+    assert not rest.is_over()
+
+
+def test_a_rest_has_an_end_however_long_the_outage() -> None:
+    rest = Rest()
+    for number in range(2_000):
+        rest.note([f"job_{number}"])
+    assert rest._pause_s == 10
