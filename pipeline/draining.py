@@ -101,7 +101,7 @@ class Drain:
         waiting: list[str] = []
 
         def settle(job: Job, error: Exception) -> None:
-            if isinstance(error, failures.INFRASTRUCTURE):
+            if isinstance(error, failures.SURROUNDINGS):
                 waiting.append(job.id)
             self._settle(job, error)
 

@@ -12,8 +12,10 @@ from transcode import JailError
 from transcribe import ModelError, TranscribeError
 
 log = logging.getLogger(__name__)
-# What the job did not cause: storage, disk, memory of the machine, a jail or a model that can't be started.
-INFRASTRUCTURE = (StorageUnavailable, StorageFull, JailError, ModelError, OSError, MemoryError)
+# What would meet any other job here as well: storage, disk, memory of the machine, a jail that can't be put up.
+SURROUNDINGS = (StorageUnavailable, StorageFull, JailError, OSError, MemoryError)
+# What the job did not cause. A run may ask for a model that this worker does not have; other messages don't.
+INFRASTRUCTURE = (*SURROUNDINGS, ModelError)
 
 
 def settle(context: Context, job: Job, error: Exception) -> None:

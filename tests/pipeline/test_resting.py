@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from pipeline.context import Context
 from pipeline.draining import Drain, Rest
+from storage import jobs, transcripts
+from storage.jobs import Lane
 from storage.messages import Message
 from tests.pipeline.conftest import Upload, sql
 from tests.pipeline.faults import unreachable
@@ -19,6 +21,24 @@ def test_a_worker_around_which_all_fails_leaves_the_rest_to_its_colleagues(
     assert [(row.state, row.requeues) for row in tried] == [("queued", 1), ("queued", 1), ("queued", 0), ("queued", 0)]
     Drain(context, None)("media")
     assert [read(row.message_id).voice.state for row in tried[2:]] == ["ready", "ready"]  # type: ignore[union-attr]
+
+
+def test_a_model_that_the_worker_does_not_have_keeps_no_other_messages_waiting(
+    context: Context, upload: Upload
+) -> None:
+    messages = [upload("late.ogg") for _ in range(3)]
+    Drain(context, None)("media")
+    Drain(context, None)("speech")
+    with context.database.transaction() as connection:
+        for message in messages:
+            transcript_id = transcripts.add_version(connection, message, language=None, model="large-v3")
+            jobs.add(connection, "speech", message, transcript_id=transcript_id, lane=Lane.BATCH)
+    # Each is a claim of its own.
+    sql(context, "UPDATE jobs SET alone = true WHERE state = 'queued'")
+    Drain(context, None)("speech")
+    tried = sql(context, "SELECT requeues, reason FROM jobs WHERE state = 'queued'")
+    assert [row.requeues for row in tried] == [1, 1, 1]
+    assert all(row.reason.startswith("ModelError") for row in tried)
 
 
 def test_a_worker_is_well_again_with_what_it_gets_done() -> None:
