@@ -7,6 +7,7 @@ const PIECE_BYTES = 64 * 1024;
 // A line that broke without a word is given up. The server keeps what came through, so a slow one gets on too.
 const PATIENCE_MS = 30_000;
 const GONE = [404, 410];
+const REFUSED = [413, 415];
 
 export class Upload {
   #client;
@@ -64,6 +65,8 @@ export class Upload {
     try {
       return stateOf(await this.#ask("HEAD", this.#item.url));
     } catch (problem) {
+      // An answer to HEAD has no body: what the server has against the recording is told to whoever sends of it.
+      if (REFUSED.includes(problem.status)) return this.#append(0);
       if (!GONE.includes(problem.status)) throw problem;
       await this.#change({ key: newKey(), url: null });
       return null;

@@ -147,6 +147,28 @@ def test_what_the_server_refuses_says_why_and_can_be_thrown_away(alice: Person, 
     visitor.forgive("415")
 
 
+def test_a_refusal_that_did_not_come_through_says_why_when_asked_again(alice: Person, visit: Visiting) -> None:
+    """As when the page is loaded anew at that moment."""
+    thread = alice.start_thread("bob")
+    visitor = visit(alice)
+    lost: list[int] = []
+
+    def lose_the_first_answer(route: Route) -> None:
+        if route.request.method == "PATCH" and not lost:
+            lost.append(route.fetch().status)
+            route.abort()
+        else:
+            route.continue_()
+
+    visitor.context.route("**/v1/uploads/*", lose_the_first_answer)
+    _put_off(visitor, alice, thread, b"this is no recording at all, whoever says so" * 9, "audio/webm")
+    page = visitor.open(thread)
+    waiting = page.get_by_role("list", name="Not sent yet")
+    expect(waiting).to_contain_text("container")
+    assert lost == [415]
+    visitor.forgive("415", "ERR_FAILED")
+
+
 def test_a_sending_can_be_called_off(alice: Person, visit: Visiting) -> None:
     thread = alice.start_thread("bob")
     visitor = visit(alice)
