@@ -21,7 +21,7 @@ export class Live extends EventTarget {
   #timer = 0;
   #failures = 0;
   #round = 0;
-  #asking = false;
+  #asking = null;
   #soon = false;
   #stopped = false;
 
@@ -43,6 +43,19 @@ export class Live extends EventTarget {
     this.#thread = thread;
     this.#known.clear();
     this.nudge();
+  }
+
+  /** While `act` runs nothing is asked about the open thread, nor after it unless it fails. */
+  async unwatched(act) {
+    const thread = this.#thread;
+    this.#thread = null;
+    await this.#asking;
+    try {
+      return await act();
+    } catch (problem) {
+      this.#thread ??= thread;
+      throw problem;
+    }
   }
 
   /** Tells what the page shows, so that only news are dispatched. */
@@ -69,9 +82,15 @@ export class Live extends EventTarget {
     this.nudge();
   }
 
-  async #ask() {
-    this.#asking = true;
+  #ask() {
     this.#soon = false;
+    this.#asking = this.#tryToLook().finally(() => {
+      this.#asking = null;
+      if (!this.#stopped) this.#schedule();
+    });
+  }
+
+  async #tryToLook() {
     try {
       await this.#look();
       this.#failures = 0;
@@ -81,9 +100,6 @@ export class Live extends EventTarget {
       // A thread that one has left is no broken line.
       this.#dispatch("online", problem.status >= 400 && problem.status < 429);
       if (problem.code === undefined) throw problem;
-    } finally {
-      this.#asking = false;
-      if (!this.#stopped) this.#schedule();
     }
   }
 

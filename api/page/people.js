@@ -4,8 +4,8 @@ import { ask, peopleField } from "./dialog.js";
 import { h, say } from "./dom.js";
 import { avatar } from "./faces.js";
 
-/** `changed()` is called when they are others. */
-export function showPeople(client, { id, participants }, changed) {
+/** `changed()` is called when they are others; `alone(act)` acts while nobody asks for anything of the thread. */
+export function showPeople(client, { id, participants }, { changed, alone }) {
   const path = `/v1/threads/${id}/participants`;
   const present = new Set(participants);
   const list = h("ul", { class: "people", "aria-label": "In this thread" });
@@ -24,7 +24,7 @@ export function showPeople(client, { id, participants }, changed) {
     changed();
   };
   const leave = async () => {
-    await client.call("DELETE", `${path}/${encodeURIComponent(client.user)}`);
+    await alone(() => client.call("DELETE", `${path}/${encodeURIComponent(client.user)}`));
     dialog.close();
     location.hash = "";
   };

@@ -144,9 +144,16 @@ export class Thread {
 
   #head() {
     const back = h("a", { class: "back round", href: "#", "aria-label": "Back to all threads" }, icon("back"));
-    const act = () => showPeople(this.#client, this.#thread, () => this.#live.nudge());
+    const acts = { changed: () => this.#live.nudge(), alone: (act) => this.#alone(act) };
+    const act = () => showPeople(this.#client, this.#thread, acts);
     const who = h("button", { type: "button", class: "round end", "aria-label": "People", onclick: act }, icon("people"));
     return h("header", { class: "bar" }, back, h("div", {}, this.heading, this.members), who);
+  }
+
+  /** Who has left may ask nothing more of the thread: what is being asked is waited for. */
+  async #alone(act) {
+    await this.#loading?.catch(() => {});
+    return this.#live.unwatched(act);
   }
 
   async #loadPage() {

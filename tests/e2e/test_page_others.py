@@ -7,6 +7,15 @@ from playwright.sync_api import expect
 from tests.e2e.conftest import Visiting
 from tests.e2e.people import Person
 
+# The page's questions about an open thread take their time.
+SLOW_LINE = """
+const ask = window.fetch;
+window.fetch = async (url, ...rest) => {
+  if (String(url).includes("/messages?limit=30")) await new Promise((resolve) => setTimeout(resolve, 2000));
+  return ask(url, ...rest);
+};
+"""
+
 
 def test_somebody_who_types_is_seen_until_it_is_said(alice: Person, bob: Person, visit: Visiting) -> None:
     thread = alice.start_thread("bob")
@@ -119,3 +128,15 @@ def test_people_are_added_and_one_leaves(alice: Person, bob: Person, visit: Visi
     expect(his.page.get_by_text("Choose a thread")).to_be_visible()
     hers.page.reload()
     expect(page.locator(".members")).to_have_text("You and carol and dave")
+
+
+def test_who_leaves_asks_nothing_more_of_the_thread(alice: Person, bob: Person, visit: Visiting) -> None:
+    thread = alice.start_thread("bob")
+    his = visit(bob, script=SLOW_LINE)
+    with his.page.expect_response("**/v1/threads?limit=100"):
+        his.open(thread)
+    his.page.get_by_role("button", name="People").click()
+    his.page.get_by_role("button", name="Leave this thread…").click()
+    his.page.get_by_role("button", name="Leave", exact=True).click()
+    expect(his.page.get_by_text("Choose a thread")).to_be_visible()
+    expect(his.page.get_by_role("link", name=re.compile(thread.title))).to_have_count(0)
