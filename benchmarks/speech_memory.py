@@ -11,7 +11,7 @@ from transcribe import Clip
 
 
 def peak_memory(side: str, model: str, messages: Sequence[Message]) -> float:
-    """Megabytes resident at most, with live messages in between, and those of the messages (a few MB)."""
+    """Megabytes (10^6 bytes) resident at most, with live messages in between, and those of the messages (a few)."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_run, args=(side, model, list(messages), sender))
@@ -43,4 +43,4 @@ def _highest_mb() -> float:
     """This program's own; rusage would count what the parent held when it started us."""
     status = Path("/proc/self/status").read_text()
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) / 1024
+    return int(line.split()[1]) * 1024 / 1e6
