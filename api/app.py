@@ -44,11 +44,12 @@ from pipeline.rings import Ringer
 from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
+# Routes are tried in this order: what is asked most often, or costs most, comes first.
 _ROOMS = (
-    threads,
-    messages,
     voices,
     uploads,
+    threads,
+    messages,
     direct,
     transcripts,
     receipts,

@@ -71,8 +71,8 @@ class Intake:
     def begin(self, upload: Upload, size: int | None = None) -> Ticket:
         """`size` is what the body claims to be, if it does. Raises NoThread, Refused (`rate_limited`), and
         InProgress when another request has the same key."""
-        asks_once = upload.key is None and not self._quota.counts
-        with self._database.reading() if asks_once else self._database.transaction() as connection:
+        only_asks = upload.key is None
+        with self._database.reading() if only_asks else self._database.transaction() as connection:
             if not threads.has_member(connection, upload.thread_id, upload.sender):
                 raise NoThread
             ticket = None

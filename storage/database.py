@@ -63,7 +63,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """For what asks once: each statement by itself, without the two round trips of a transaction around it."""
+        """For what only asks: each statement by itself, without the two round trips of a transaction around them."""
         with _translating(), self._autocommitting.connect() as connection:
             yield connection
 
