@@ -49,8 +49,8 @@ export class Live extends EventTarget {
   async unwatched(act) {
     const thread = this.#thread;
     this.#thread = null;
-    await this.#asking;
     try {
+      await this.#asking;
       return await act();
     } catch (problem) {
       this.#thread ??= thread;
