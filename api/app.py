@@ -102,7 +102,7 @@ def assemble(services: Services, close: Any = lambda: None) -> FastAPI:
             yield
         await hub.close()
         close()
-        services.database.close()
+        services.close()
 
     app = FastAPI(
         title="Earshot",
@@ -116,6 +116,7 @@ def assemble(services: Services, close: Any = lambda: None) -> FastAPI:
     )
     app.state.services = services
     install(app)
+    app.include_router(voices.bare)
     for room in _ROOMS:
         app.include_router(room.router)
     if isinstance(services.playback, ProxiedPlayback):

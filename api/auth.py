@@ -1,8 +1,9 @@
 """Who calls: a Bearer JWT names the user, its scopes what else they may do."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Annotated, Any
 
 import jwt
@@ -67,10 +68,15 @@ class Verifier:
             self._keys = jwt.PyJWKClient(str(settings.jwks_url), timeout=_FETCH_TIMEOUT_S)
             self._decode = self._with_key_set
 
+        # Who sends one request sends more. A key that the issuer takes back is believed for this minute.
+        self._known = lru_cache(maxsize=4096)(lambda token, minute: self._decode(token))
+
     def claims(self, token: str) -> dict[str, Any]:
         """Raises Problem; fetches the issuer's keys when they are needed and `blocks`."""
+        now = time.time()
         try:
-            return self._decode(token)
+            known: dict[str, Any] = self._known(token, now // 60)
+            return known if now < int(known["exp"]) else self._decode(token)
         except PyJWKClientConnectionError as error:
             raise Problem("auth_unavailable", "the keys that tokens are checked with can't be fetched") from error
         except (PyJWTError, ValueError, OverflowError, RecursionError) as error:
@@ -87,20 +93,24 @@ class Verifier:
 
 async def caller(
     request: Request,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
-    earshot_user: Annotated[
+    _credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+    _earshot_user: Annotated[
         str | None,
         Header(alias="Earshot-User", description="the user that the `service` scope acts for", max_length=MAX_USER * 4),
     ] = None,
 ) -> Caller:
-    if credentials is None:
+    """Written down for the document; what it says is what `identified` reads."""
+    return await identified(request)
+
+
+async def identified(request: Request) -> Caller:
+    """Who sends this request; raises Problem."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
         raise unauthorized("send the header Authorization: Bearer <token>")
     verifier: Verifier = request.app.state.services.verifier
-    if verifier.blocks:
-        claims = await run_in_threadpool(verifier.claims, credentials.credentials)
-    else:
-        claims = verifier.claims(credentials.credentials)
-    return _caller(claims, earshot_user)
+    claims = await run_in_threadpool(verifier.claims, token) if verifier.blocks else verifier.claims(token)
+    return _caller(claims, request.headers.get("earshot-user"))
 
 
 async def acting_user(caller: Annotated[Caller, Depends(caller)]) -> str:

@@ -2,7 +2,6 @@
 
 from typing import Annotated, Literal
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request, Response
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
@@ -81,7 +80,7 @@ async def complete(upload_id: str, here: Here, user: ActingUser) -> Response:
         raise Problem("direct_unavailable", "there are no direct uploads here")
     if not is_id("upl", upload_id):
         raise not_found("upload")
-    return await run_sync(_complete, here, here.direct, upload_id, user, limiter=here.upload_slots)
+    return await here.executor.run(_complete, here, here.direct, upload_id, user)
 
 
 def _complete(here: Services, direct: Direct, upload_id: str, user: str) -> Response:

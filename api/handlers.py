@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from api.errors import KINDS, Problem, not_found, problem_response
 from ingest.errors import Refused
+from ingest.receive import ClientGone
 from ingest.turns import NoUpload
 from ingest.voice import NoThread
 from storage.errors import StorageFull, StorageUnavailable
@@ -31,13 +32,14 @@ def install(app: FastAPI) -> None:
         StorageUnavailable,
         StorageFull,
         ClientDisconnect,
+        ClientGone,
         Exception,
     ):
         app.add_exception_handler(error, _answer)
 
 
 async def _answer(request: Request, error: Exception) -> Response:
-    if isinstance(error, ClientDisconnect):
+    if isinstance(error, ClientDisconnect | ClientGone):
         return Response(status_code=400)
     problem = translate(error)
     if KINDS[problem.code].fault == "service":

@@ -4,15 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from api.auth import Verifier
 from api.measurements import Queues, Requests
 from api.settings import ApiSettings
 from ingest.direct import Direct
+from ingest.executor import Executor
 from ingest.finishing import Finisher
 from ingest.quota import Quota
+from ingest.recent import Recent
 from ingest.resumable import Resumable
 from ingest.settings import IngestSettings
 from ingest.voice import Intake
@@ -44,7 +45,12 @@ class Services:
     ring: Callable[[Queue], None]
     ping_broker: Callable[[], None]
     requests: Requests
-    upload_slots: CapacityLimiter
+    executor: Executor
+
+    def close(self) -> None:
+        self.executor.close()
+        self.resumable.close()
+        self.database.close()
 
 
 def make_services(
@@ -62,8 +68,10 @@ def make_services(
     reachable = playback.playback == "presigned" or storage.s3_public_url is not None
     database, store = Database(storage.database_url), ObjectStore(storage)
     player = make_playback(playback, store)
-    quota, slots = Quota(ingest), CapacityLimiter(api.upload_threads)
+    quota, executor = Quota(ingest), Executor(api.upload_threads)
     intake = Intake(database, store, storage.s3_prefix, quota)
+    recent = Recent()
+    finisher = Finisher(database, intake, recent, ring)
     requests = Requests()
     requests.registry.register(Queues(database))
     return Services(
@@ -76,13 +84,13 @@ def make_services(
         playback=player,
         renderer=Renderer(player),
         intake=intake,
-        resumable=Resumable(database, Finisher(database, intake, ring), quota, slots),
+        resumable=Resumable(database, finisher, recent, quota, executor),
         direct=Direct(database, store, intake, quota, prefix=storage.s3_prefix, ring=ring) if reachable else None,
         verifier=Verifier(api),
         ring=ring,
         ping_broker=ping_broker,
         requests=requests,
-        upload_slots=slots,
+        executor=executor,
     )
 
 

@@ -1,14 +1,13 @@
 """Resumable uploads: tus 1.0 with creation, creation-with-upload, checksum, expiration and termination."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from api import tus
-from api.auth import ActingUser
+from api.auth import identified
+from api.bare import BareRoute, services
 from api.errors import Problem, not_found
-from api.once import REPLAYED, Key, checked
-from api.services import Here, Services
+from api.once import REPLAYED, checked
+from api.services import Services
 from api.threads import checked_thread
 from ingest.body import Body
 from ingest.checksums import Checksum, parse_checksum
@@ -17,29 +16,20 @@ from storage.ids import is_id
 from storage.uploads import NewUpload, StoredUpload
 
 # The protocol describes itself (OPTIONS), and OpenAPI has no words for it.
-router = APIRouter(prefix=tus.PREFIX, include_in_schema=False)
-
-
-async def _upload_id(request: Request) -> str:
-    tus.require_version(request)
-    upload_id = str(request.path_params["upload_id"])
-    if not is_id("upl", upload_id):
-        raise not_found("upload")
-    return upload_id
-
-
-UploadId = Annotated[str, Depends(_upload_id)]
+router = APIRouter(prefix=tus.PREFIX, include_in_schema=False, route_class=BareRoute)
 
 
 @router.options("")
 @router.options("/{upload_id}")
-async def describe(here: Here) -> Response:
-    return Response(status_code=204, headers=tus.options(here.ingest.max_bytes))
+async def describe(request: Request) -> Response:
+    return Response(status_code=204, headers=tus.options(services(request).ingest.max_bytes))
 
 
 @router.post("")
-async def create(request: Request, here: Here, user: ActingUser, key: Key = None) -> Response:
+async def create(request: Request) -> Response:
     """What comes in the body is taken as the upload's first bytes."""
+    here, user = services(request), (await identified(request)).user
+    key = checked(request.headers.get("idempotency-key"))
     tus.require_version(request)
     new = _announced(request, user, here.ingest.max_bytes)
     body = _body(request, here)
@@ -47,7 +37,7 @@ async def create(request: Request, here: Here, user: ActingUser, key: Key = None
     if has_bytes:
         tus.require_chunk(request)
     checksum = _checksum(request)
-    created = await here.resumable.create(new, tus.PREFIX, checked(key))
+    created = await here.resumable.create(new, tus.PREFIX, key)
     upload = created.upload
     if has_bytes and not created.replayed:
         upload = await _begun(here, upload, body, checksum, found_again=key is not None)
@@ -56,8 +46,9 @@ async def create(request: Request, here: Here, user: ActingUser, key: Key = None
 
 
 @router.head("/{upload_id}")
-async def look(upload_id: UploadId, here: Here, user: ActingUser) -> Response:
-    upload = await here.resumable.look(upload_id, user)
+async def look(request: Request) -> Response:
+    user, upload_id = await _named(request)
+    upload = await services(request).resumable.look(upload_id, user)
     headers = {"Upload-Length": str(upload.length), **tus.progress(upload)}
     if upload.metadata:
         headers["Upload-Metadata"] = upload.metadata
@@ -65,7 +56,9 @@ async def look(upload_id: UploadId, here: Here, user: ActingUser) -> Response:
 
 
 @router.patch("/{upload_id}")
-async def append(upload_id: UploadId, request: Request, here: Here, user: ActingUser) -> Response:
+async def append(request: Request) -> Response:
+    user, upload_id = await _named(request)
+    here = services(request)
     tus.require_chunk(request)
     offset = tus.number(request, "Upload-Offset")
     upload = await here.resumable.receive(upload_id, user, offset, _body(request, here), _checksum(request))
@@ -73,9 +66,20 @@ async def append(upload_id: UploadId, request: Request, here: Here, user: Acting
 
 
 @router.delete("/{upload_id}")
-async def terminate(upload_id: UploadId, here: Here, user: ActingUser) -> Response:
-    await here.resumable.terminate(upload_id, user)
+async def terminate(request: Request) -> Response:
+    user, upload_id = await _named(request)
+    await services(request).resumable.terminate(upload_id, user)
     return Response(status_code=204)
+
+
+async def _named(request: Request) -> tuple[str, str]:
+    """Who asks, and for which upload."""
+    user = (await identified(request)).user
+    tus.require_version(request)
+    upload_id = str(request.path_params["upload_id"])
+    if not is_id("upl", upload_id):
+        raise not_found("upload")
+    return user, upload_id
 
 
 async def _begun(

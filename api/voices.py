@@ -3,17 +3,19 @@
 from typing import Annotated, Literal
 
 import numpy as np
-from anyio.to_thread import run_sync
-from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel, TypeAdapter
 
 from api.answers import answers, json_answer
-from api.auth import ActingUser
+from api.auth import ActingUser, caller, identified
+from api.bare import BareRoute, optional, services
 from api.errors import not_found
 from api.messages import require_ready, seen_voice
 from api.once import REPLAYED, Key, checked
 from api.services import Here, Services
 from api.threads import checked_thread
+from ingest.body import Body
+from ingest.errors import Refused
 from ingest.names import ExternalId, Language
 from ingest.receive import receive
 from ingest.spool import Spool
@@ -22,6 +24,9 @@ from pipeline.render import MessageView
 from storage import messages
 
 router = APIRouter(prefix="/v1", tags=["voice messages"])
+bare = APIRouter(prefix="/v1", tags=["voice messages"], route_class=BareRoute)
+_LANGUAGE: TypeAdapter[str] = TypeAdapter(Language)
+_EXTERNAL_ID: TypeAdapter[str] = TypeAdapter(ExternalId)
 WAVEFORM_RATE = 48_000
 _BYTES = {"type": "string", "format": "binary"}
 _UPLOAD_BODY = {
@@ -48,10 +53,20 @@ class WaveformView(BaseModel):
     data: list[int]
 
 
-@router.post(
+def _asked(
+    thread_id: str,
+    language: Annotated[Language | None, Query(description="what is spoken, when it is known")] = None,
+    external_id: Annotated[ExternalId | None, Query(description="the host application's own id")] = None,
+    key: Key = None,
+) -> None:
+    """What `send_voice` reads, for the document."""
+
+
+@bare.post(
     "/threads/{thread_id}/voice-messages",
     status_code=201,
     response_model=MessageView,
+    dependencies=[Depends(caller), Depends(_asked)],
     responses=answers(
         "no_audio",
         "too_large",
@@ -63,31 +78,23 @@ class WaveformView(BaseModel):
     ),
     openapi_extra=_UPLOAD_BODY,
 )
-async def send_voice(
-    thread_id: str,
-    request: Request,
-    here: Here,
-    user: ActingUser,
-    language: Annotated[Language | None, Query(description="what is spoken, when it is known")] = None,
-    external_id: Annotated[ExternalId | None, Query(description="the host application's own id")] = None,
-    key: Key = None,
-) -> Response:
+async def send_voice(request: Request) -> Response:
     """The recording as the body, or as the field `file` of a form. With 201 it is durable."""
-    upload = Upload(checked_thread(thread_id), user, language, external_id, request.url.path, checked(key))
+    here, upload = services(request), _upload(request, (await identified(request)).user)
     size = _content_length(request)
     # One that is too large by its own word is refused as such, not for the room that it would take.
     foreseen = size and min(size, here.ingest.max_bytes)
-    ticket = await run_sync(here.intake.begin, upload, foreseen, limiter=here.upload_slots)
-    async with here.intake.holding(ticket):
-        with Spool(size or 0) as spool:
-            await receive(
-                request.stream(),
-                spool,
-                content_type=request.headers.get("content-type", ""),
-                content_length=size,
-                settings=here.ingest,
-            )
-            return await run_sync(_accept, here, upload, spool, ticket, limiter=here.upload_slots)
+    asked_first = here.intake.asks_first(upload, foreseen)
+    ticket = await here.executor.run(here.intake.begin, upload, foreseen) if asked_first else None
+    body = Body(request.receive, size=size, idle_s=here.ingest.idle_s)
+    try:
+        async with here.intake.holding(ticket):
+            return await _received(here, upload, body, request.headers.get("content-type", ""), ticket)
+    except Refused:
+        if not asked_first:
+            # Who may not send here at all is told that, not what is wrong with what they sent.
+            await here.executor.run(here.intake.begin, upload, foreseen)
+        raise
 
 
 @router.get(
@@ -127,6 +134,23 @@ def waveform(
         require_ready(voice)
         stored = messages.peaks(connection, message_id) or b""
     return json_answer(_waveform(stored, voice.duration_ms or 0, points))
+
+
+def _upload(request: Request, user: str) -> Upload:
+    return Upload(
+        checked_thread(request.path_params["thread_id"]),
+        user,
+        optional(_LANGUAGE, request.query_params, "language", "query."),
+        optional(_EXTERNAL_ID, request.query_params, "external_id", "query."),
+        request.url.path,
+        checked(request.headers.get("idempotency-key")),
+    )
+
+
+async def _received(here: Services, upload: Upload, body: Body, content_type: str, ticket: Ticket) -> Response:
+    with Spool(body.size or 0) as spool:
+        await receive(body, spool, content_type=content_type, max_bytes=here.ingest.max_bytes)
+        return await here.executor.run(_accept, here, upload, spool, ticket)
 
 
 def _accept(here: Services, upload: Upload, spool: Spool, ticket: Ticket) -> Response:

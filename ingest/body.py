@@ -18,12 +18,12 @@ class Body:
         self.size = size
         self.state: Literal["coming", "whole", "gone", "idle", "asked"] = "coming"
         self._receive = receive
-        self._idle_s = idle_s
+        self.idle_s = idle_s
 
     async def read(self, hold: Hold | None = None) -> bytes:
         """The next bytes; what `state` says holds after them."""
         try:
-            async with asyncio.timeout(self._idle_s) as patience:
+            async with asyncio.timeout(self.idle_s) as patience:
                 with hold.waiting(patience) if hold else nullcontext():
                     return await self._next()
         except TimeoutError:
@@ -32,14 +32,15 @@ class Body:
 
     async def read_quickly(self, pause_s: float, deadline_s: float) -> bytes:
         """What comes without a pause, within the deadline: all of a short body from a client nearby."""
-        found, clock = bytearray(), asyncio.get_running_loop().time
+        found: list[bytes] = []
+        clock = asyncio.get_running_loop().time
         until = clock() + deadline_s
         with suppress(TimeoutError):
             async with asyncio.timeout(pause_s) as patience:
                 while self.state == "coming":
-                    found += await self._next()
+                    found.append(await self._next())
                     patience.reschedule(min(clock() + pause_s, until))
-        return bytes(found)
+        return b"".join(found)
 
     async def _next(self) -> bytes:
         message = await self._receive()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from ingest.errors import Refused
+from ingest.recent import Recent
 from ingest.spool import Spool
 from ingest.voice import Intake, NoThread, Upload
 from storage import uploads
@@ -17,8 +18,9 @@ from storage.uploads import NotAccepted, StoredUpload
 class Finisher:
     """Safe to share between threads; its methods block. `ring` is told the queue that has work."""
 
-    def __init__(self, database: Database, intake: Intake, ring: Callable[[Queue], None]) -> None:
+    def __init__(self, database: Database, intake: Intake, recent: Recent, ring: Callable[[Queue], None]) -> None:
         self._database = database
+        self._recent = recent
         self._intake = intake
         self._ring = ring
 
@@ -42,10 +44,8 @@ class Finisher:
             uploads.let_go(connection, upload.id, upload.id)
 
     def _make_message(self, upload: StoredUpload) -> StoredUpload:
-        with Spool() as spool:
-            with self._database.reading() as connection:
-                for chunk in uploads.chunks(connection, upload.id):
-                    spool.write_here(chunk)
+        with Spool(upload.length) as spool:
+            self._fill(spool, upload)
             if spool.size != upload.length:
                 raise NotAccepted
             sha256 = spool.finish()
@@ -53,6 +53,16 @@ class Finisher:
             message = self._intake.keep(voice, spool, sha256, self._settle(upload))
         self._ring("media")
         return replace(upload, state="finished", message_id=message.id, holder=None)
+
+    def _fill(self, spool: Spool, upload: StoredUpload) -> None:
+        pieces = self._recent.take(upload.id, upload.length)
+        if pieces is not None:
+            for piece in pieces:
+                spool.write_here(piece)
+            return
+        with self._database.reading() as connection:
+            for chunk in uploads.chunks(connection, upload.id):
+                spool.write_here(chunk)
 
     def _settle(self, upload: StoredUpload) -> Callable[[Connection, str], None]:
         return lambda connection, message_id: uploads.finish(connection, upload.id, message_id)

@@ -1,54 +1,42 @@
 """A body from the network into a spool, no faster than it can be put away and no longer than allowed."""
 
-import asyncio
-from collections.abc import AsyncIterator
-
+from ingest.body import Body
 from ingest.errors import Refused, too_large
 from ingest.form import OVERHEAD_BYTES, FileField, boundary_of
-from ingest.settings import IngestSettings
 from ingest.spool import Spool
 
 
-async def receive(
-    body: AsyncIterator[bytes],
-    spool: Spool,
-    *,
-    content_type: str,
-    content_length: int | None,
-    settings: IngestSettings,
-) -> None:
+class ClientGone(Exception):
+    """The client ended the connection before its body; nobody waits for an answer."""
+
+
+async def receive(body: Body, spool: Spool, *, content_type: str, max_bytes: int) -> None:
     """Fills `spool` with the recording: the body itself, or the field `file` of a multipart form.
 
-    Raises Refused (`too_large`, `no_audio`, `body_timeout`, `invalid_request`), StorageFull, and whatever `body`
-    raises when the client goes away.
+    Raises Refused (`too_large`, `no_audio`, `body_timeout`, `invalid_request`), StorageFull, and ClientGone.
     """
     boundary = boundary_of(content_type)
     form = FileField(boundary) if boundary is not None else None
-    allowed = settings.max_bytes + (OVERHEAD_BYTES if form else 0)
-    if content_length is not None and content_length > allowed:
-        raise too_large(settings.max_bytes)
-    async for chunk in _within(body, settings.idle_s, allowed):
+    allowed, received = max_bytes + (OVERHEAD_BYTES if form else 0), 0
+    if body.size is not None and body.size > allowed:
+        raise too_large(max_bytes)
+    while body.state == "coming":
+        chunk = await body.read()
+        received += len(chunk)
+        if received > allowed:
+            raise too_large(max_bytes)
         await spool.write(form.feed(chunk) if form else chunk)
-        if spool.size > settings.max_bytes:
-            raise too_large(settings.max_bytes)
+        if spool.size > max_bytes:
+            raise too_large(max_bytes)
+    _require_whole(body)
     if form:
         form.finish()
     if not spool.size:
         raise Refused("no_audio", "the recording is empty")
 
 
-async def _within(body: AsyncIterator[bytes], idle_s: float, allowed: int) -> AsyncIterator[bytes]:
-    """The chunks of a body that neither stops for longer than `idle_s` nor grows beyond what is allowed."""
-    received = 0
-    while True:
-        try:
-            async with asyncio.timeout(idle_s):
-                chunk = await anext(body)
-        except StopAsyncIteration:
-            return
-        except TimeoutError as error:
-            raise Refused("body_timeout", f"nothing came for {idle_s:g} seconds: send it again") from error
-        received += len(chunk)
-        if received > allowed:
-            raise too_large(allowed)
-        yield chunk
+def _require_whole(body: Body) -> None:
+    if body.state == "idle":
+        raise Refused("body_timeout", f"nothing came for {body.idle_s:g} seconds: send it again")
+    if body.state == "gone":
+        raise ClientGone

@@ -5,20 +5,22 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-from anyio import CapacityLimiter, to_thread
 from sqlalchemy import Connection
 
 from ingest.body import Body
 from ingest.checksums import Checksum
 from ingest.errors import Refused, too_large
+from ingest.executor import Executor
 from ingest.finishing import Finisher
 from ingest.holds import Hold, Holds
 from ingest.quota import Quota
+from ingest.recent import Recent
 from ingest.spool import Spool
 from ingest.turns import NoUpload, Turns, raise_refusal
 from ingest.voice import NoThread, sniffed
 from storage import idempotency, messages, threads, uploads
 from storage.database import Database
+from storage.driver import Session
 from storage.errors import StorageFull, StorageUnavailable
 from storage.uploads import NewUpload, NotAccepted, StoredUpload
 from transcode import sniff
@@ -27,6 +29,8 @@ from transcode.containers import HEAD_BYTES
 # A short body that comes at once needs no hold: one transaction takes it.
 _QUICK_PAUSE_S = 0.03
 _QUICK_S = 0.3
+# Where the object store hangs, and all threads with it, bytes are written down all the same.
+_STATEMENT_THREADS = 16
 _PIECE_BYTES = 1024 * 1024
 
 
@@ -37,19 +41,26 @@ class Created:
 
 
 class Resumable:
-    """For one event loop; what blocks runs in its threads, in one of `slots` what takes longer."""
+    """For one event loop; what blocks runs in threads, what takes longer in those of `executor`."""
 
-    def __init__(self, database: Database, finisher: Finisher, quota: Quota, slots: CapacityLimiter) -> None:
+    def __init__(
+        self, database: Database, finisher: Finisher, recent: Recent, quota: Quota, executor: Executor
+    ) -> None:
         self._finisher = finisher
+        self._recent = recent
         self._quota = quota
-        self._slots = slots
+        self._executor = executor
+        self._statements = Executor(_STATEMENT_THREADS)
         self._holds = Holds(database)
-        self._turns = Turns(database, self._holds)
+        self._turns = Turns(database, self._holds, self._statements)
+
+    def close(self) -> None:
+        self._statements.close()
 
     async def create(self, new: NewUpload, path: str, key: str | None) -> Created:
         """Raises NoThread, NoUpload (what the key made is gone), Refused (`rate_limited`, `idempotency_mismatch`)."""
         create = partial(self._create, new=new, path=path, key=key)
-        created = await to_thread.run_sync(self._turns.together, create)
+        created: Created = await self._statements.run(self._turns.together, create)
         if created.replayed:
             return Created(await self.look(created.upload.id, new.user_id), replayed=True)
         return created
@@ -139,7 +150,7 @@ class Resumable:
     async def _add(self, upload: StoredUpload, user: str, piece: bytes, hold: Hold, *, keep: bool) -> StoredUpload:
         write = partial(self._append, upload.id, user, upload.received, piece, holder=hold.name, keep=keep)
         try:
-            return await to_thread.run_sync(write)
+            return await self._statements.run(write)
         except NotAccepted:
             await self._turns.seen(upload.id, user)
             raise Refused("offset_conflict", "another request took this upload over") from None
@@ -180,12 +191,15 @@ class Resumable:
     ) -> StoredUpload:
         """One statement, unless what came so far may turn out to be no recording."""
 
-        def add(connection: Connection) -> StoredUpload:
+        def add(connection: Session) -> StoredUpload:
             return uploads.append(connection, upload_id, user, offset, piece, holder=holder, keep=keep)
 
         if offset >= HEAD_BYTES or (offset == 0 and len(piece) >= HEAD_BYTES and sniff(piece)):
-            return self._turns.at_once(add)
-        return self._turns.together(lambda connection: _looked_at(connection, add(connection), offset))
+            upload = self._turns.stated(add)
+        else:
+            upload = self._turns.together(lambda connection: _looked_at(connection, add(connection), offset))
+        self._recent.add(upload, offset, piece)
+        return upload
 
     def _append_spooled(self, upload_id: str, user: str, offset: int, spool: Spool, holder: str) -> StoredUpload:
         def add(connection: Connection) -> StoredUpload:
@@ -207,9 +221,9 @@ class Resumable:
 
     async def _finish(self, upload: StoredUpload) -> StoredUpload | None:
         try:
-            return await to_thread.run_sync(self._finisher.finish, upload, limiter=self._slots)
+            return await self._executor.run(self._finisher.finish, upload)
         except BaseException:
-            await to_thread.run_sync(self._finisher.give_up, upload)
+            await self._statements.run(self._finisher.give_up, upload)
             raise
 
 

@@ -16,6 +16,8 @@ from storage.errors import StorageFull
 MEMORY_BYTES = 256 * 1024
 # What is too long for that goes to its file in steps of this.
 STEP_BYTES = 64 * 1024
+# Each piece of a few bytes would take many times as much memory.
+_MOST_PIECES = 64
 
 
 class Spool:
@@ -26,36 +28,40 @@ class Spool:
         self.size = 0
         self._room = MEMORY_BYTES if expected <= MEMORY_BYTES else STEP_BYTES
         self._hash = hashlib.sha256()
-        self._waiting = bytearray()
+        self._waiting: list[bytes] = []
+        self._held = 0
         self._file: BinaryIO | None = None
 
     async def write(self, data: bytes) -> None:
         """Raises StorageFull when the disk of the temporary folder is."""
-        self.size += len(data)
-        if len(self._waiting) + len(data) > self._room:
-            await asyncio.to_thread(self._flush, data)
-        else:
-            self._waiting += data
+        if self._holds(data):
+            await asyncio.to_thread(self._flush)
 
     def write_here(self, data: bytes) -> None:
         """`write` for a thread that may block."""
+        if self._holds(data):
+            self._flush()
+
+    def _holds(self, data: bytes) -> bool:
+        """Whether that is more than the memory is for."""
         self.size += len(data)
-        if len(self._waiting) + len(data) > self._room:
-            self._flush(data)
-        else:
-            self._waiting += data
+        self._held += len(data)
+        self._waiting.append(data)
+        if len(self._waiting) > _MOST_PIECES:
+            self._waiting = [b"".join(self._waiting)]
+        return self._held > self._room
 
     def finish(self) -> str:
         """The SHA-256 in hex; nothing may be written after it."""
         if self._file is not None:
             self._flush()
         else:
-            self._hash.update(self._waiting)
+            self._hash.update(self._whole())
         return self._hash.hexdigest()
 
     def head(self, size: int) -> bytes:
         if self._file is None:
-            return bytes(self._waiting[:size])
+            return self._whole()[:size]
         self._file.seek(0)
         return self._file.read(size)
 
@@ -63,32 +69,37 @@ class Spool:
         """All of it again, `size` bytes at a time."""
         if self._file is not None:
             self._flush()
-        source = io.BytesIO(self._waiting) if self._file is None else self._file
+        source = io.BytesIO(self._whole()) if self._file is None else self._file
         source.seek(0)
         while piece := source.read(size):
             yield piece
 
     def body(self) -> BinaryIO | bytes:
-        return bytes(self._waiting) if self._file is None else self._file
+        return self._whole() if self._file is None else self._file
+
+    def _whole(self) -> bytes:
+        """All of what is short enough for memory, put together once."""
+        if len(self._waiting) != 1:
+            self._waiting = [b"".join(self._waiting)]
+        return self._waiting[0]
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
 
-    def _flush(self, more: bytes = b"") -> None:
-        self._hash.update(self._waiting)
-        self._hash.update(more)
+    def _flush(self) -> None:
+        data = b"".join(self._waiting)
+        self._hash.update(data)
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
                 self._room = STEP_BYTES
-            _write_all(self._file, self._waiting)
-            _write_all(self._file, more)
+            _write_all(self._file, data)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise StorageFull("the disk for uploads in progress is full") from error
             raise
-        self._waiting = bytearray()
+        self._waiting, self._held = [], 0
 
     def __enter__(self) -> Self:
         return self
@@ -99,7 +110,7 @@ class Spool:
         self.close()
 
 
-def _write_all(file: BinaryIO, data: bytearray | bytes) -> None:
+def _write_all(file: BinaryIO, data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[os.write(file.fileno(), left) :]

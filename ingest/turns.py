@@ -6,13 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from anyio import to_thread
 from sqlalchemy import Connection
 
 from ingest.errors import Refused
+from ingest.executor import Executor
 from ingest.holds import Hold, Holds
 from storage import uploads
 from storage.database import Database
+from storage.driver import Session
 from storage.ids import made_at
 from storage.uploads import OPEN_TTL, NotAccepted, StoredUpload
 
@@ -28,7 +29,8 @@ class NoUpload(Exception):
 
 
 class Turns:
-    def __init__(self, database: Database, holds: Holds) -> None:
+    def __init__(self, database: Database, holds: Holds, statements: Executor) -> None:
+        self._statements = statements
         self._database = database
         self._holds = holds
 
@@ -53,7 +55,7 @@ class Turns:
         """Writes once whoever holds the upload has let go. Raises NoUpload, and Refused when it can't be written."""
         for _ in range(_TRIES):
             try:
-                return await to_thread.run_sync(write)
+                return await self._statements.run(write)
             except NotAccepted:
                 upload = await self.seen(upload_id, user)
                 if upload.holder is not None:
@@ -76,12 +78,17 @@ class Turns:
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """One statement in a thread."""
-        return await to_thread.run_sync(self.at_once, work)
+        return await self._statements.run(self.at_once, work)
 
     def at_once(self, work: Callable[[Connection], T]) -> T:
         """One statement."""
         with self._database.writing() as connection:
             return work(connection)
+
+    def stated(self, work: Callable[[Session], T]) -> T:
+        """One statement that the driver is given."""
+        with self._database.driver() as session:
+            return work(session)
 
     def together(self, work: Callable[[Connection], T]) -> T:
         """One transaction."""

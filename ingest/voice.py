@@ -16,9 +16,10 @@ from sqlalchemy import Connection
 
 from ingest.errors import Refused
 from ingest.quota import Quota
-from ingest.spool import Spool
+from ingest.spool import MEMORY_BYTES, Spool
 from storage import arrivals, idempotency, intents, messages, threads
 from storage.database import Database
+from storage.driver import Session
 from storage.errors import ObjectSwept, StorageFull, StorageUnavailable
 from storage.ids import new_id
 from storage.keys import object_key
@@ -68,11 +69,15 @@ class Intake:
         self._prefix = prefix
         self._quota = quota
 
+    @staticmethod
+    def asks_first(upload: Upload, size: int | None) -> bool:
+        """Whether `begin` comes before the body: to hear of a refusal early saves a sender nothing of a short one."""
+        return upload.key is not None or size is None or size > MEMORY_BYTES
+
     def begin(self, upload: Upload, size: int | None = None) -> Ticket:
         """`size` is what the body claims to be, if it does. Raises NoThread, Refused (`rate_limited`), and
         InProgress when another request has the same key."""
-        only_asks = upload.key is None
-        with self._database.reading() if only_asks else self._database.transaction() as connection:
+        with self._database.transaction() as connection:
             if not threads.has_member(connection, upload.thread_id, upload.sender):
                 raise NoThread
             ticket = None
@@ -89,6 +94,9 @@ class Intake:
         fingerprint = _fingerprint(upload, sha256)
         if isinstance(ticket, idempotency.Finished):
             return self._replay(upload, fingerprint, ticket)
+        if self._quota.counts and not self.asks_first(upload, spool.size):
+            with self._database.reading() as connection:
+                self._quota.foresee(connection, upload.sender, spool.size)
 
         def settle(connection: Connection, message_id: str) -> None:
             self._quota.charge(connection, upload.sender, spool.size)
@@ -102,7 +110,11 @@ class Intake:
         """A finished spool becomes a message; raises as `accept` does, and what `settle` raises."""
         container = sniffed(spool.head(HEAD_BYTES))
         message_id = new_id("msg")
-        key = self.declare_original(message_id, sha256, container)
+        key = object_key(self._prefix, message_id, "original", sha256, container.extension)
+        with self._database.driver() as session:
+            # Nothing is put that would be refused then.
+            if not arrivals.expect(session, message_id, key, upload.thread_id, upload.sender, ttl_s=INTENT_TTL_S):
+                raise NoThread
         self._store.put(key, spool.body(), size=spool.size, content_type=container.mime_type, sha256=sha256)
         return self.commit(upload, message_id, messages.Original(key, spool.size, sha256, container.name), settle)
 
@@ -134,9 +146,9 @@ class Intake:
     def _commit(
         self, upload: Upload, message_id: str, original: messages.Original, settle: Settle | None
     ) -> messages.Message:
-        with self._database.transaction() if settle else self._database.writing() as connection:
+        def add(session: Session) -> messages.Message:
             message = arrivals.add_voice(
-                connection,
+                session,
                 message_id,
                 upload.thread_id,
                 upload.sender,
@@ -146,8 +158,14 @@ class Intake:
             )
             if message is None:
                 raise NoThread
-            if settle:
-                settle(connection, message_id)
+            return message
+
+        if settle is None:
+            with self._database.driver() as session:
+                return add(session)
+        with self._database.transaction() as connection:
+            message = add(connection)
+            settle(connection, message_id)
         return message
 
     @asynccontextmanager

@@ -49,15 +49,17 @@ def bell(queue: Queue, lane: Lane) -> str:
     return queue if lane == Lane.LIVE else f"{queue}-{lane.name.lower()}"
 
 
-def ring(app: Celery, queue: Queue, lane: Lane) -> None:
+def ring(app: Celery, queue: Queue, lane: Lane) -> bool:
     """Raises what the broker's client raises when it can't be reached within about a second.
 
-    Where enough rings wait unheard, one more would only make the broker grow.
+    False where enough rings wait unheard: one more would only make the broker grow.
     """
     with app.producer_or_acquire() as producer:
         name = bell(queue, lane)
-        if _waiting(producer.channel, name) < _ENOUGH_RINGS:
-            app.send_task(_task_name(name), queue=name, retry=False, producer=producer)
+        if _waiting(producer.channel, name) >= _ENOUGH_RINGS:
+            return False
+        app.send_task(_task_name(name), queue=name, retry=False, producer=producer)
+        return True
 
 
 def _register(app: Celery, queue: Queue, lane: Lane, drain: Callable[[Queue], None]) -> None:

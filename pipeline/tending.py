@@ -4,6 +4,7 @@ import logging
 
 from ingest.finishing import Finisher
 from ingest.quota import Quota
+from ingest.recent import Recent
 from ingest.voice import Intake
 from pipeline.context import Context
 from storage import upload_tending
@@ -44,4 +45,4 @@ def forget_uploads(context: Context) -> None:
 def _finisher(context: Context) -> Finisher:
     settings = context.settings
     intake = Intake(context.database, context.store, settings.storage.s3_prefix, Quota(settings.ingest))
-    return Finisher(context.database, intake, context.ringer.ring)
+    return Finisher(context.database, intake, Recent(), context.ringer.ring)

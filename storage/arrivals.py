@@ -10,14 +10,21 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from storage import events, history
+from storage.driver import Session, Statement
 from storage.errors import ObjectSwept
 from storage.ids import new_id
 from storage.jobs import Lane
 from storage.messages import Message, Original, StoredTranscript, Voice
 
 
+def expect(session: Session, message_id: str, object_key: str, thread_id: str, sender: str, *, ttl_s: float) -> bool:
+    """Declares the key of an original that is about to be put; False, and nothing, for who is not in the thread."""
+    values = {"id": message_id, "object_key": object_key, "thread_id": thread_id, "sender_id": sender, "ttl_s": ttl_s}
+    return _EXPECTATION.changed(session, values) == 1
+
+
 def add_voice(
-    connection: Connection,
+    session: Session,
     message_id: str,
     thread_id: str,
     sender: str,
@@ -39,7 +46,7 @@ def add_voice(
         "sender_id": sender,
         "external_id": external_id,
         "sent_at": sent_at,
-        "seq": None if sent_at is None else history.place(connection, thread_id, sent_at),
+        "seq": None if sent_at is None else _place(session, thread_id, sent_at),
         "transcript_id": new_id("tra"),
         "language": language,
         "object_key": original.object_key,
@@ -50,12 +57,18 @@ def add_voice(
         "lane": int(lane),
         "channel": events.CHANNEL,
     }
-    row = connection.execute(_ARRIVAL, values).one()
-    if row.seq is not None:
-        return _message(values, row.seq, row.created_at)
-    if row.members or sent_at is not None:
+    ((members, seq, created_at, _),) = _ARRIVAL.rows(session, values)
+    if seq is not None:
+        return _message(values, seq, created_at)
+    if members or sent_at is not None:
         raise ObjectSwept("the original was swept before anything referred to it")
     return None
+
+
+def _place(session: Session, thread_id: str, sent_at: datetime) -> int:
+    if not isinstance(session, Connection):
+        raise TypeError("history takes its place in a transaction")
+    return history.place(session, thread_id, sent_at)
 
 
 def _message(values: Mapping[str, Any], seq: int, created_at: datetime) -> Message:
@@ -107,9 +120,17 @@ def _pending(transcript_id: str) -> StoredTranscript:
     )
 
 
+_EXPECTATION = Statement(
+    text(
+        "INSERT INTO intents (object_key, message_id, expires_at)"
+        " SELECT :object_key, :id, clock_timestamp() + make_interval(secs => :ttl_s)"
+        " FROM participants WHERE thread_id = :thread_id AND user_id = :sender_id"
+    )
+)
 # Each part feeds the next: where one finds nothing, the rest does nothing. A sender who is in the thread stays in it,
 # and is not erased, before the transaction ends. With a number of its own a message is history, and no event.
-_ARRIVAL = text("""
+_ARRIVAL = Statement(
+    text("""
     WITH member AS (
         SELECT user_id FROM participants WHERE thread_id = :thread_id AND user_id = :sender_id FOR KEY SHARE
     ), settled AS (
@@ -148,3 +169,4 @@ _ARRIVAL = text("""
         (SELECT pg_notify(:channel, '') FROM event) AS told
     FROM (SELECT) AS one LEFT JOIN message ON true
 """)
+)

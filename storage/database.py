@@ -73,6 +73,19 @@ class Database:
         with self.reading() as connection:
             yield connection
 
+    @contextmanager
+    def driver(self) -> Iterator[psycopg.Connection[Any]]:
+        """`writing` for one `Statement`, by the driver alone: the library takes longer to lend a connection."""
+        with _translating():
+            lent = self.engine.raw_connection()
+            driver = lent.driver_connection
+            assert isinstance(driver, psycopg.Connection)
+            try:
+                driver.autocommit = True
+                yield driver
+            finally:
+                _give_back(lent, driver)
+
     @cached_property
     def _autocommitting(self) -> Engine:
         return self.engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -101,11 +114,20 @@ def _ping_rested(connection: Any, record: ConnectionPoolEntry, _: PoolProxiedCon
             raise DisconnectionError from error
 
 
+def _give_back(lent: PoolProxiedConnection, driver: psycopg.Connection[Any]) -> None:
+    """As it was lent; what broke or is in the middle of something is thrown away."""
+    try:
+        driver.autocommit = False
+    except psycopg.Error:
+        lent.invalidate()
+    lent.close()
+
+
 @contextmanager
 def _translating() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError, TimeoutError) as error:
+    except (OperationalError, InterfaceError, TimeoutError, psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise _translated(error) from error
     except DBAPIError as error:
         if error.connection_invalidated:
@@ -114,7 +136,7 @@ def _translating() -> Iterator[None]:
 
 
 def _translated(error: Exception) -> Exception:
-    cause = getattr(error, "orig", None)
+    cause = getattr(error, "orig", error)
     if isinstance(cause, psycopg.Error) and cause.sqlstate == _DISK_FULL:
         return StorageFull("the disk of the database is full")
-    return StorageUnavailable(f"the database does not answer ({type(cause or error).__name__})")
+    return StorageUnavailable(f"the database does not answer ({type(cause).__name__})")

@@ -5,6 +5,7 @@ import secrets
 import time
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _PATTERN = re.compile(rf"[a-z]{{3}}_[{_ALPHABET}]{{26}}")
 
 
@@ -20,7 +21,7 @@ def first_id(prefix: str, at: float) -> str:
 
 
 def _written(prefix: str, number: int) -> str:
-    return f"{prefix}_" + "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+    return f"{prefix}_" + "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
 
 
 def is_id(prefix: str, text: str) -> bool:

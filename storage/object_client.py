@@ -51,6 +51,11 @@ class ObjectClients:
             raise NoCredentialsError
         return found.get_frozen_credentials()
 
+    def ca_bundle(self) -> str | None:
+        """The file of certificates to believe in place of the library's, where the environment names one."""
+        found: str | None = self._session()._session.get_config_variable("ca_bundle")
+        return found
+
     def _probe(self, timeout: float) -> Any:
         config = self._config(connect_timeout=timeout, read_timeout=timeout, retries={"total_max_attempts": 1})
         return self._client(self._settings.s3_endpoint_url, config)

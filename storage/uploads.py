@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 
-import psycopg
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -25,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from storage.errors import StorageUnavailable
+from storage.driver import Session, Statement
 from storage.ids import new_id
 from storage.tables import NOW, upload_chunks, uploads
 
@@ -102,13 +101,13 @@ def get(connection: Connection, upload_id: str, user_id: str, method: Method) ->
     return None if row is None else StoredUpload.of(row)
 
 
-def hold(connection: Connection, upload_id: str, user_id: str, offset: int, size: int, holder: str) -> StoredUpload:
+def hold(session: Session, upload_id: str, user_id: str, offset: int, size: int, holder: str) -> StoredUpload:
     """Makes `holder` the one that may append, `size` bytes at least, at `offset`; raises NotAccepted."""
-    return _changed(connection, _HOLD, _place(upload_id, user_id, offset, size) | {"next_holder": holder})
+    return _changed(session, _HOLD, _place(upload_id, user_id, offset, size) | {"next_holder": holder})
 
 
 def append(
-    connection: Connection,
+    session: Session,
     upload_id: str,
     user_id: str,
     offset: int,
@@ -122,7 +121,7 @@ def append(
     One statement. With no holder the upload must be free. What is full is held under its own id until it is finished.
     """
     held = {"holder": holder, "next_holder": holder if keep else None}
-    return _changed(connection, _APPEND, _place(upload_id, user_id, offset, len(piece)) | held | {"piece": piece})
+    return _changed(session, _APPEND, _place(upload_id, user_id, offset, len(piece)) | held | {"piece": piece})
 
 
 def let_go(connection: Connection, upload_id: str, holder: str) -> None:
@@ -165,24 +164,12 @@ def head(connection: Connection, upload_id: str, size: int) -> bytes:
 def chunks(connection: Connection, upload_id: str) -> Iterator[bytes]:
     """All that came, in order, a few rows in memory at a time."""
     after = -1
-    while rows := _some_chunks(connection, upload_id, after):
+    while rows := _CHUNKS.rows(connection, {"upload": upload_id, "after": after}):
         for _, data in rows:
             yield data
         if len(rows) < _ROWS_AT_ONCE:
             return
         after = rows[-1][0]
-
-
-def _some_chunks(connection: Connection, upload_id: str, after: int) -> list[tuple[int, bytes]]:
-    """Read past the library, whose cursors ask for text: Postgres would write each byte as two digits."""
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)
-    query = "SELECT start, data FROM upload_chunks WHERE upload_id = %s AND start > %s ORDER BY start LIMIT %s"
-    try:
-        with driver.cursor(binary=True) as cursor:
-            return cursor.execute(query, (upload_id, after, _ROWS_AT_ONCE)).fetchall()
-    except psycopg.OperationalError as error:
-        raise StorageUnavailable("the database does not answer") from error
 
 
 def finish(connection: Connection, upload_id: str, message_id: str) -> None:
@@ -227,11 +214,11 @@ def _place(upload_id: str, user_id: str, offset: int, size: int) -> dict[str, An
     return {"upload": upload_id, "user": user_id, "offset": offset, "after": offset + size}
 
 
-def _changed(connection: Connection, statement: Any, values: dict[str, Any]) -> StoredUpload:
-    row = connection.execute(statement, values).first()
-    if row is None:
+def _changed(session: Session, statement: Statement, values: dict[str, Any]) -> StoredUpload:
+    rows = statement.rows(session, values)
+    if not rows:
         raise NotAccepted
-    return StoredUpload.of(row)
+    return StoredUpload(*rows[0])
 
 
 def _from_now(time: timedelta) -> Any:
@@ -256,7 +243,7 @@ _FITTING = update(uploads).where(
     uploads.c.length >= _AFTER,
     uploads.c.expires_at > func.clock_timestamp(),
 )
-_HOLD = (
+_HOLD = Statement(
     _FITTING.where(uploads.c.holder.is_(None), uploads.c.received < uploads.c.length)
     .values(holder=_NEXT_HOLDER, asked=False, touched_at=NOW)
     .returning(*FIELDS)
@@ -265,7 +252,7 @@ _HOLD = (
 
 def _append() -> Select[Any]:
     """Moves the offset and writes the bytes, unless there are none."""
-    piece = bindparam("piece", type_=LargeBinary)
+    piece, offset = bindparam("piece", type_=LargeBinary), bindparam("offset", type_=BigInteger)
     moved = (
         _FITTING.where(uploads.c.holder.is_not_distinct_from(bindparam("holder", type_=Text)))
         .values(
@@ -279,9 +266,15 @@ def _append() -> Select[Any]:
     )
     chunk = upload_chunks.insert().from_select(
         ["upload_id", "start", "data"],
-        select(moved.c.id, bindparam("offset", type_=BigInteger), piece).where(func.length(piece) > 0),
+        select(moved.c.id, offset, piece).where(offset < _AFTER),
     )
     return select(moved).add_cte(chunk.cte("chunk"))
 
 
-_APPEND = _append()
+_APPEND = Statement(_append())
+_CHUNKS = Statement(
+    select(upload_chunks.c.start, upload_chunks.c.data)
+    .where(upload_chunks.c.upload_id == bindparam("upload"), upload_chunks.c.start > bindparam("after"))
+    .order_by(upload_chunks.c.start)
+    .limit(_ROWS_AT_ONCE)
+)

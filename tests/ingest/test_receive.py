@@ -1,38 +1,43 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ingest.body import Body
 from ingest.errors import Refused
-from ingest.receive import receive
-from ingest.settings import IngestSettings
+from ingest.receive import ClientGone, receive
 from ingest.spool import MEMORY_BYTES, Spool
 from storage.errors import StorageFull
 
-SETTINGS = IngestSettings.model_validate({"max_bytes": 1000, "idle_s": 1})
+MAX_BYTES = 1000
 
 
-async def pieces(*chunks: bytes, pause_s: float = 0) -> AsyncIterator[bytes]:
-    for chunk in chunks:
+def pieces(*chunks: bytes, pause_s: float = 0, size: int | None = None, then: str = "end") -> Body:
+    """What a server hands on of a request that is sent like this, and which then ends, or whose client goes away."""
+    messages: list[dict[str, Any]] = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
+    messages.append({"type": "http.disconnect"} if then == "gone" else {"type": "http.request", "body": b""})
+    coming = iter(messages)
+
+    async def receive_next() -> dict[str, Any]:
         await asyncio.sleep(pause_s)
-        yield chunk
+        return next(coming)
+
+    return Body(receive_next, size=size, idle_s=1)
 
 
-def received(body: AsyncIterator[bytes], **changes: Any) -> bytes:
-    details: dict[str, Any] = {"content_type": "", "content_length": None, "settings": SETTINGS} | changes
+def received(body: Body, content_type: str = "") -> bytes:
     with Spool() as spool:
-        asyncio.run(receive(body, spool, **details))
+        asyncio.run(receive(body, spool, content_type=content_type, max_bytes=MAX_BYTES))
         stored = spool.body()
         return stored if isinstance(stored, bytes) else stored.read()
 
 
-def refusal(body: AsyncIterator[bytes], **changes: Any) -> str:
+def refusal(body: Body) -> str:
     with pytest.raises(Refused) as refused:
-        received(body, **changes)
+        received(body)
     return refused.value.code
 
 
@@ -40,13 +45,18 @@ def test_a_body_is_taken_up_to_the_limit() -> None:
     assert received(pieces(b"ab", b"", b"c")) == b"abc"
     assert received(pieces(b"x" * 600, b"x" * 400)) == b"x" * 1000
     assert refusal(pieces(b"x" * 600, b"x" * 401)) == "too_large"
-    assert refusal(pieces(b"abc"), content_length=1001) == "too_large"
+    assert refusal(pieces(b"abc", size=1001)) == "too_large"
     assert refusal(pieces()) == "no_audio"
 
 
 def test_a_slow_body_is_taken_and_one_that_stops_is_not() -> None:
     assert received(pieces(*[b"x"] * 5, pause_s=0.25)) == b"xxxxx"
     assert refusal(pieces(b"x", pause_s=10)) == "body_timeout"
+
+
+def test_what_came_of_a_client_that_went_away_is_no_recording() -> None:
+    with pytest.raises(ClientGone):
+        received(pieces(b"abc", then="gone"))
 
 
 @pytest.mark.parametrize("size", [1, MEMORY_BYTES, MEMORY_BYTES + 1, 3 * MEMORY_BYTES + 17, 3 * MEMORY_BYTES + 20_000])

@@ -59,11 +59,9 @@ def test_the_end_of_a_body_does_not_wait_for_an_ack(s3: S3, bucket: str) -> None
     store = ObjectStore(storage_settings(s3, bucket))
     store.ensure_bucket()
     store.put("x", b"x", size=1, content_type="audio/mp4", sha256=hashlib.sha256(b"x").hexdigest())
-    pool = store._short._http._manager.connection_from_url(s3.endpoint_url)
-    used = pool.pool.get_nowait()
-    sends_at_once = used.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-    pool.pool.put(used)
-    assert sends_at_once
+    wire, _ = store._short._reached(bucket)
+    (used,) = wire._idle
+    assert used.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 class TestEveryObjectStore:

@@ -1,0 +1,27 @@
+"""Threads for what blocks, at half the cost of the framework's: those are made for any event loop and any context."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Executor:
+    """At most so many threads, made as they are needed; what is more waits its turn."""
+
+    def __init__(self, threads: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ingest")
+
+    async def run(self, work: Callable[..., T], *arguments: object) -> T:
+        """Who is cancelled meanwhile still waits for the end: the work may use what its caller would clear away."""
+        done = asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
+        try:
+            return await asyncio.shield(done)
+        except asyncio.CancelledError:
+            await asyncio.wait([done])
+            raise
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False)

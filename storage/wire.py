@@ -1,0 +1,127 @@
+"""HTTP/1.1 with one server over connections that stay open: a head and a body out, a status and the content back.
+
+Python's own client parses each answer as if it were a letter, and the pool above it does as much again: together more
+than half of the processor time of an upload's PUT. Here the parser is the one that the API's server has.
+"""
+
+import socket
+import ssl
+import weakref
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+import httptools
+from urllib3.util.wait import wait_for_read
+
+_READ_BYTES = 256 * 1024
+
+
+@dataclass
+class Answer:
+    """`headers` have lower-case names. The parser calls what begins with `on_`."""
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    content: bytes = b""
+    is_whole: bool = False
+    version: str = ""
+    _pieces: list[bytes] = field(default_factory=list)
+
+    @property
+    def stays_open(self) -> bool:
+        return self.version == "1.1" and "close" not in self.headers.get("connection", "").lower()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_body(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+
+    def on_message_complete(self) -> None:
+        self.content, self.is_whole = b"".join(self._pieces), True
+
+
+class Wire:
+    """Safe to share between threads. `tls` is asked for a context when the origin is https."""
+
+    def __init__(
+        self, origin: str, *, connect_s: float, read_s: float, keep: int, tls: Callable[[], ssl.SSLContext]
+    ) -> None:
+        parts = urlsplit(origin)
+        self._name, self._is_secure = parts.hostname or "", parts.scheme == "https"
+        # As it is signed: without the port that goes without saying.
+        self.host = parts.netloc.removesuffix(":443" if self._is_secure else ":80")
+        self._port = parts.port or (443 if self._is_secure else 80)
+        self._connect_s, self._read_s = connect_s, read_s
+        self._make_tls = tls
+        self._keep = keep
+        self._idle: deque[socket.socket] = deque()
+        weakref.finalize(self, _close_all, self._idle)
+
+    def ask(self, head: bytes, body: bytes | BinaryIO = b"", size: int = 0) -> Answer:
+        """One request, `head` with its empty line and a `body` of `size` bytes, a file's from its start. OSError when
+        it did not go well: the server may or may not have done what was asked."""
+        connection = self._taken() or self._connected()
+        try:
+            answer = _exchanged(connection, head, body, size)
+        except BaseException:
+            connection.close()
+            raise
+        if answer.stays_open and len(self._idle) < self._keep:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        return answer
+
+    def _taken(self) -> socket.socket | None:
+        """One that waits, and that the server has not closed meanwhile: that would show as something to read."""
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return None
+            if not wait_for_read(connection, 0):
+                return connection
+            connection.close()
+
+    def _connected(self) -> socket.socket:
+        connection = socket.create_connection((self._name, self._port), self._connect_s)
+        # Head and body are sent one after the other: without this the end of a body may wait 40 ms for a delayed ACK.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._is_secure:
+            connection = self._tls.wrap_socket(connection, server_hostname=self._name)
+        connection.settimeout(self._read_s)
+        return connection
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return self._make_tls()
+
+
+def _close_all(idle: deque[socket.socket]) -> None:
+    while idle:
+        idle.pop().close()
+
+
+def _exchanged(connection: socket.socket, head: bytes, body: bytes | BinaryIO, size: int) -> Answer:
+    connection.sendall(head)
+    if isinstance(body, bytes):
+        connection.sendall(body)
+    elif connection.sendfile(body, 0, size) != size:
+        raise OSError("the file ended before its size")
+    answer = Answer()
+    parser = httptools.HttpResponseParser(answer)
+    try:
+        while not answer.is_whole:
+            received = connection.recv(_READ_BYTES)
+            if not received:
+                raise ConnectionError("the server ended the connection before its answer")
+            parser.feed_data(received)
+    except httptools.HttpParserError as error:
+        raise OSError("the server's answer is no HTTP") from error
+    answer.status, answer.version = parser.get_status_code(), parser.get_http_version()
+    return answer

@@ -1,0 +1,64 @@
+"""What was just written need not be read again, as long as there is memory for it."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from ingest import recent
+from ingest.recent import Recent
+from storage.uploads import StoredUpload
+
+
+def upload(name: str, length: int) -> StoredUpload:
+    nothing = dict.fromkeys(("language", "external_id", "metadata", "content_type", "sha256", "message_id"))
+    return StoredUpload(
+        id=name,
+        user_id="alice",
+        method="tus",
+        thread_id="thr",
+        length=length,
+        received=0,
+        state="open",
+        error_code=None,
+        error_message=None,
+        holder=None,
+        expires_at=datetime.now(UTC),
+        expired=False,
+        **nothing,
+    )
+
+
+def test_pieces_in_a_row_are_given_back_once() -> None:
+    kept, one = Recent(), upload("one", 6)
+    kept.add(one, 0, b"abc")
+    kept.add(one, 3, b"")
+    kept.add(one, 3, b"def")
+    assert b"".join(kept.take("one", 6) or []) == b"abcdef"
+    assert kept.take("one", 6) is None
+
+
+@pytest.mark.parametrize("pieces", [[(3, b"def")], [(0, b"abc")], [(0, b"abc"), (4, b"ef")], []])
+def test_with_a_gap_there_is_nothing(pieces: list[tuple[int, bytes]]) -> None:
+    kept, one = Recent(), upload("one", 6)
+    for offset, piece in pieces:
+        kept.add(one, offset, piece)
+    assert kept.take("one", 6) is None
+
+
+def test_it_has_a_bound_and_makes_room_for_what_is_newer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent, "_BUDGET_BYTES", 10)
+    monkeypatch.setattr(recent, "_LONGEST_BYTES", 8)
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    kept = Recent()
+    kept.add(upload("long", 9), 0, b"123456789")
+    assert kept.take("long", 9) is None
+    kept.add(upload("first", 8), 0, b"12345678")
+    kept.add(upload("second", 3), 0, b"abc")
+    assert kept.take("second", 3) is None
+    now[0] += 60
+    kept.add(upload("third", 3), 0, b"abc")
+    assert kept.take("third", 3) == [b"abc"]
+    assert kept.take("first", 8) is None
+    kept.add(upload("fourth", 8), 0, b"12345678")
+    assert kept.take("fourth", 8) == [b"12345678"]

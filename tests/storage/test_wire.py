@@ -1,0 +1,223 @@
+"""Requests over connections that stay open, to servers that answer in every way."""
+
+import io
+import os
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from storage.wire import Wire
+from tests import stack
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nETag: x\r\n\r\nok"
+HEAD = b"PUT /a HTTP/1.1\r\nHost: here\r\n\r\n"
+
+
+class Server:
+    """Answers each request of each connection with the next of `answers`; None closes the connection instead, and
+    where it is `brief` so does every answer."""
+
+    def __init__(self, answers: list[bytes | None], tls: ssl.SSLContext | None = None, brief: bool = False) -> None:
+        self._brief = brief
+        self._answers = iter(answers)
+        self._tls = tls
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.connections = self.ended = 0
+        self.received: list[bytes] = []
+        self._thread = Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+                if self._tls:
+                    connection = self._tls.wrap_socket(connection, server_side=True)
+            except ssl.SSLError:
+                continue
+            except OSError:
+                return
+            self.connections += 1
+            with connection:
+                self._talk(connection)
+            self.ended += 1
+
+    def _talk(self, connection: socket.socket) -> None:
+        while got := self._request(connection):
+            self.received.append(got)
+            answer = next(self._answers, None)
+            if answer is None:
+                return
+            connection.sendall(answer)
+            if self._brief:
+                return
+
+    def _request(self, connection: socket.socket) -> bytes:
+        """A head, and as much of a body as its path says."""
+        got = b""
+        while b"\r\n\r\n" not in got:
+            piece = connection.recv(65_536)
+            if not piece:
+                return b""
+            got += piece
+        wanted = got.index(b"\r\n\r\n") + 4 + int(got.split()[1][2:] or 0)
+        while len(got) < wanted:
+            got += connection.recv(1 << 20)
+        return got
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(10)
+
+
+Serving = Callable[..., tuple[Server, Wire]]
+
+
+@pytest.fixture
+def serving() -> Iterator[Serving]:
+    servers: list[Server] = []
+    wires: list[Wire] = []
+
+    def serve(*answers: bytes | None, brief: bool = False) -> tuple[Server, Wire]:
+        servers.append(Server(list(answers), brief=brief))
+        wires.append(wire(servers[-1].port))
+        return servers[-1], wires[-1]
+
+    yield serve
+    wires.clear()
+    for server in servers:
+        server.close()
+
+
+def wire(port: int, scheme: str = "http", tls: Callable[[], ssl.SSLContext] = ssl.create_default_context) -> Wire:
+    return Wire(f"{scheme}://localhost:{port}/x", connect_s=5, read_s=5, keep=4, tls=tls)
+
+
+def head(size: int) -> bytes:
+    return HEAD.replace(b"/a", b"/a%d" % size)
+
+
+def test_a_connection_is_used_again(serving: Serving) -> None:
+    server, client = serving(OK, OK, OK)
+    for _ in range(3):
+        answer = client.ask(head(0))
+        assert (answer.status, answer.content, answer.headers["etag"]) == (200, b"ok", "x")
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "last", [OK.replace(b"ETag: x", b"Connection: close"), OK.replace(b"1.1", b"1.0")], ids=["close", "1.0"]
+)
+def test_one_that_the_server_will_end_is_not(serving: Serving, last: bytes) -> None:
+    server, client = serving(last, None, OK)
+    assert client.ask(head(0)).content == b"ok"
+    with pytest.raises(OSError, match="ended"):
+        client.ask(head(0))
+    assert client.ask(head(0)).content == b"ok"
+    assert server.connections >= 2
+
+
+def test_one_that_the_server_has_ended_is_replaced_before_it_is_used(serving: Serving) -> None:
+    server, client = serving(OK, OK, brief=True)
+    assert client.ask(head(0)).content == b"ok"
+    stack.wait_until(lambda: server.ended == 1)
+    assert client.ask(head(0)).content == b"ok"
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [OK[:-1], OK[:20], b"", b"SSH-2.0-here\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok"],
+    ids=["a byte less", "half a head", "nothing", "no HTTP", "no last chunk"],
+)
+def test_what_is_not_a_whole_answer_is_none(serving: Serving, answer: bytes) -> None:
+    _, client = serving(answer, brief=True)
+    with pytest.raises(OSError):
+        client.ask(head(0))
+
+
+def test_an_answer_in_chunks_is_put_together(serving: Serving) -> None:
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"
+    _, client = serving(chunked)
+    assert client.ask(head(0)).content == b"abc"
+
+
+@pytest.mark.parametrize("size", [1, 300_000, 5_000_000])
+def test_a_body_arrives_as_it_is_from_memory_and_from_a_file_wherever_that_stands(
+    serving: Serving, size: int, tmp_path: Path
+) -> None:
+    server, client = serving(OK, OK, OK)
+    body, path = os.urandom(size), tmp_path / "body"
+    path.write_bytes(body)
+    client.ask(head(size), body)
+    with path.open("rb", buffering=0) as file:
+        file.seek(size // 2)
+        client.ask(head(size), file, size)
+    client.ask(head(size), io.BytesIO(body), size)
+    assert [got.partition(b"\r\n\r\n")[2] == body for got in server.received] == [True] * 3
+
+
+def test_a_file_that_is_shorter_than_it_was_is_no_body(serving: Serving, tmp_path: Path) -> None:
+    _, client = serving(OK)
+    path = tmp_path / "short"
+    path.write_bytes(b"four")
+    with path.open("rb") as file, pytest.raises(OSError, match="before its size"):
+        client.ask(head(4), file, 5)
+
+
+def test_nobody_there_is_an_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(OSError):
+        wire(port).ask(HEAD)
+
+
+@pytest.mark.parametrize("name", ["localhost", "elsewhere"])
+def test_the_certificate_must_be_the_servers(tmp_path: Path, name: str) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    _make_certificate(name, certificate, key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = Server([OK, OK], context)
+    believing = wire(server.port, "https", lambda: ssl.create_default_context(cafile=certificate))
+    try:
+        with pytest.raises(ssl.SSLError):
+            wire(server.port, "https").ask(head(0))
+        if name == "localhost":
+            assert [believing.ask(head(5), b"hello").content for _ in range(2)] == [b"ok", b"ok"]
+            assert server.connections == 1
+        else:
+            with pytest.raises(ssl.SSLError):
+                believing.ask(head(0))
+    finally:
+        del believing
+        server.close()
+
+
+def _make_certificate(name: str, certificate: Path, key: Path) -> None:
+    private, whose = (
+        ec.generate_private_key(ec.SECP256R1()),
+        x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]),
+    )
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(whose, whose, private.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(private, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    certificate.write_bytes(made.public_bytes(pem))
+    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    key.write_bytes(private.private_bytes(pem, *plain))
