@@ -46,8 +46,8 @@ from pipeline.settings import Settings
 log = logging.getLogger(__name__)
 # Routes are tried in this order: what is asked most often, or costs most, comes first.
 _ROOMS = (
-    voices,
     uploads,
+    voices,
     threads,
     messages,
     direct,

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -33,9 +34,18 @@ class Requests:
             "earshot_http_requests", "Answered requests", ["method", "route", "status"], registry=self.registry
         )
 
+        # There are as many as routes and statuses; the library would look each up under a lock.
+        self._series = cache(
+            lambda method, route, status: (
+                self._seconds.labels(method, route),
+                self._answers.labels(method, route, status),
+            )
+        )
+
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
-        self._seconds.labels(method, route).observe(seconds)
-        self._answers.labels(method, route, status).inc()
+        timed, counted = self._series(method, route, status)
+        timed.observe(seconds)
+        counted.inc()
 
 
 class Queues:

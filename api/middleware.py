@@ -3,7 +3,7 @@
 import re
 import time
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import Problem
@@ -12,6 +12,11 @@ from api.measurements import Requests
 MAX_JSON_BYTES = 1024 * 1024
 # A run may be given the ids of its messages.
 MAX_BYTES = {"/v1/reprocess": 4 * 1024 * 1024}
+_ALWAYS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+]
 # The calls whose body is a recording; they count for themselves.
 _STREAMED = re.compile(r".*/voice-messages|/v1/uploads(/[^/]*)?")
 
@@ -32,10 +37,8 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers.setdefault("X-Content-Type-Options", "nosniff")
-                headers.setdefault("Referrer-Policy", "no-referrer")
-                headers.setdefault("Cache-Control", "no-store")
+                present = {name.lower() for name, _ in message["headers"]}
+                message["headers"] += [each for each in _ALWAYS if each[0] not in present]
             await send(message)
 
         try:

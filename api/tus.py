@@ -7,7 +7,6 @@ from email.utils import format_datetime
 
 from fastapi import Request
 from pydantic import TypeAdapter, ValidationError
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import Problem
@@ -46,13 +45,14 @@ class Tus:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
             return await self._app(scope, receive, send)
-        override = dict(scope["headers"]).get(b"x-http-method-override", b"").decode("latin-1").upper()
-        if scope["method"] == "POST" and override in ("PATCH", "DELETE", "HEAD"):
-            scope = {**scope, "method": override}
+        if scope["method"] == "POST":
+            override = dict(scope["headers"]).get(b"x-http-method-override", b"").decode("latin-1").upper()
+            if override in ("PATCH", "DELETE", "HEAD"):
+                scope = {**scope, "method": override}
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["Tus-Resumable"] = VERSION
+                message["headers"] += [(b"tus-resumable", VERSION.encode())]
             await send(message)
 
         await self._app(scope, receive, answer)

@@ -136,7 +136,7 @@ class Direct:
             original = Original(key, kept.size, kept.sha256, sniffed(kept.head).name)
             voice = Upload(upload.thread_id, upload.user_id, upload.language, upload.external_id)
             return self._intake.commit(
-                voice, message_id, original, lambda connection, made: uploads.finish(connection, upload.id, made)
+                voice, message_id, original, lambda connection, made: uploads.finish(connection, upload, made)
             )
         except Exception:
             self._intake.give_up(message_id, key)

@@ -1,16 +1,16 @@
 """An upload that has all its bytes becomes a message, once, however many processes try."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-
-from sqlalchemy import Connection
 
 from ingest.errors import Refused
 from ingest.recent import Recent
-from ingest.spool import Spool
+from ingest.spool import Pieces, Spool
 from ingest.voice import Intake, NoThread, Upload
 from storage import uploads
 from storage.database import Database
+from storage.driver import Session
 from storage.jobs import Queue
 from storage.uploads import NotAccepted, StoredUpload
 
@@ -24,13 +24,19 @@ class Finisher:
         self._intake = intake
         self._ring = ring
 
-    def finish(self, upload: StoredUpload) -> StoredUpload | None:
+    def finish(self, upload: StoredUpload, pieces: list[bytes] | None = None) -> StoredUpload | None:
         """The upload as it is then, finished or refused; None when another request was quicker or it was terminated.
 
-        Raises StorageUnavailable and StorageFull: nothing is lost, it can be tried again.
+        `pieces` are all its bytes where the last of them are in no row yet. Raises StorageUnavailable and StorageFull:
+        what is in rows is not lost, and can be tried again.
         """
         try:
-            return self._make_message(upload)
+            if pieces is not None:
+                return self._make_message(upload, Pieces(pieces), uploads.complete)
+            if known := self._recent.take(upload.id, upload.length):
+                return self._make_message(upload, Pieces(known), uploads.finish)
+            with self._read_again(upload) as spool:
+                return self._make_message(upload, spool, uploads.finish)
         except NotAccepted:
             return None
         except NoThread:
@@ -43,29 +49,29 @@ class Finisher:
         with self._database.writing() as connection:
             uploads.let_go(connection, upload.id, upload.id)
 
-    def _make_message(self, upload: StoredUpload) -> StoredUpload:
+    @contextmanager
+    def _read_again(self, upload: StoredUpload) -> Iterator[Spool]:
         with Spool(upload.length) as spool:
-            self._fill(spool, upload)
-            if spool.size != upload.length:
-                raise NotAccepted
-            sha256 = spool.finish()
-            voice = Upload(upload.thread_id, upload.user_id, upload.language, upload.external_id)
-            message = self._intake.keep(voice, spool, sha256, self._settle(upload))
+            with self._database.reading() as connection:
+                for chunk in uploads.chunks(connection, upload.id):
+                    spool.write_here(chunk)
+            yield spool
+
+    def _make_message(
+        self,
+        upload: StoredUpload,
+        recording: Spool | Pieces,
+        end: Callable[[Session, StoredUpload, str], None],
+    ) -> StoredUpload:
+        """`end` is what happens to the upload in the transaction that makes the message."""
+        if recording.size != upload.length:
+            raise NotAccepted
+        voice = Upload(upload.thread_id, upload.user_id, upload.language, upload.external_id)
+        message = self._intake.keep(
+            voice, recording, recording.finish(), lambda connection, message_id: end(connection, upload, message_id)
+        )
         self._ring("media")
-        return replace(upload, state="finished", message_id=message.id, holder=None)
-
-    def _fill(self, spool: Spool, upload: StoredUpload) -> None:
-        pieces = self._recent.take(upload.id, upload.length)
-        if pieces is not None:
-            for piece in pieces:
-                spool.write_here(piece)
-            return
-        with self._database.reading() as connection:
-            for chunk in uploads.chunks(connection, upload.id):
-                spool.write_here(chunk)
-
-    def _settle(self, upload: StoredUpload) -> Callable[[Connection, str], None]:
-        return lambda connection, message_id: uploads.finish(connection, upload.id, message_id)
+        return replace(upload, received=upload.length, state="finished", message_id=message.id, holder=None)
 
     def _refuse(self, upload: StoredUpload, error: Refused) -> StoredUpload:
         with self._database.transaction() as connection:

@@ -60,9 +60,12 @@ class Resumable:
     async def create(self, new: NewUpload, path: str, key: str | None) -> Created:
         """Raises NoThread, NoUpload (what the key made is gone), Refused (`rate_limited`, `idempotency_mismatch`)."""
         create = partial(self._create, new=new, path=path, key=key)
-        created: Created = await self._statements.run(self._turns.together, create)
+        # Who only asks whether the sender is in the thread needs no transaction for it.
+        needed = key is not None or self._quota.counts
+        created: Created = await self._statements.run(self._turns.together if needed else self._turns.at_once, create)
         if created.replayed:
             return Created(await self.look(created.upload.id, new.user_id), replayed=True)
+        self._recent.add(created.upload, 0, b"")
         return created
 
     async def look(self, upload_id: str, user: str) -> StoredUpload:
@@ -119,9 +122,24 @@ class Resumable:
         if body.size is not None and body.size <= self._holds.share_bytes():
             begun = await body.read_quickly(_QUICK_PAUSE_S, _QUICK_S)
             if body.state in ("whole", "gone"):
-                write = partial(self._append, upload_id, user, offset, begun)
-                return await self._turns.written(write, upload_id, user, offset, len(begun))
+                return await self._receive_begun(upload_id, user, offset, body, begun)
         return await self._receive_held(upload_id, user, offset, body, begun)
+
+    async def _receive_begun(self, upload_id: str, user: str, offset: int, body: Body, piece: bytes) -> StoredUpload:
+        """All that will come, in one statement; the last piece of an upload whose others are known here in none."""
+        write = partial(self._append, upload_id, user, offset, piece)
+        known = self._recent.completed(upload_id, user, offset, piece) if body.state == "whole" else None
+        if known is not None:
+            try:
+                finished: StoredUpload | None = await self._executor.run(self._finisher.finish, *known)
+            except (StorageUnavailable, StorageFull):
+                # The piece counts all the same.
+                upload = await self._turns.written(write, upload_id, user, offset, len(piece))
+                await self._statements.run(self._finisher.give_up, upload)
+                raise
+            if finished is not None:
+                return finished
+        return await self._turns.written(write, upload_id, user, offset, len(piece))
 
     async def _receive_held(self, upload_id: str, user: str, offset: int, body: Body, begun: bytes) -> StoredUpload:
         """In as many transactions as the memory that one request may use makes necessary."""

@@ -110,6 +110,30 @@ class Spool:
         self.close()
 
 
+class Pieces:
+    """What a Spool would hold, where it is all in memory already."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.size = sum(map(len, pieces))
+        self._pieces = pieces
+
+    def finish(self) -> str:
+        """The SHA-256 in hex."""
+        digest = hashlib.sha256()
+        for piece in self._pieces:
+            digest.update(piece)
+        return digest.hexdigest()
+
+    def head(self, size: int) -> bytes:
+        found = b""
+        for piece in self._pieces:
+            found += piece[: size - len(found)]
+        return found
+
+    def body(self) -> list[bytes]:
+        return self._pieces
+
+
 def _write_all(file: BinaryIO, data: bytes) -> None:
     left = memoryview(data)
     while left:

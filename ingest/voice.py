@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from ingest.errors import Refused
 from ingest.quota import Quota
-from ingest.spool import MEMORY_BYTES, Spool
+from ingest.spool import MEMORY_BYTES, Pieces, Spool
 from storage import arrivals, idempotency, intents, messages, threads
 from storage.database import Database
 from storage.driver import Session
@@ -106,7 +106,7 @@ class Intake:
         needed = self._quota.counts or ticket is not None
         return Accepted(self.keep(upload, spool, sha256, settle if needed else None), 201, replayed=False)
 
-    def keep(self, upload: Upload, spool: Spool, sha256: str, settle: Settle | None) -> messages.Message:
+    def keep(self, upload: Upload, spool: Spool | Pieces, sha256: str, settle: Settle | None) -> messages.Message:
         """A finished spool becomes a message; raises as `accept` does, and what `settle` raises."""
         container = sniffed(spool.head(HEAD_BYTES))
         message_id = new_id("msg")

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import ClauseElement, Connection
 from sqlalchemy.dialects.postgresql import psycopg as dialect
+from sqlalchemy.sql.compiler import SQLCompiler
 
 Session = Connection | psycopg.Connection[Any]
 _DIALECT = dialect.dialect()  # type: ignore[no-untyped-call]
@@ -20,8 +21,9 @@ class Statement:
 
     def __init__(self, statement: ClauseElement) -> None:
         compiled = statement.compile(dialect=_DIALECT)
+        assert isinstance(compiled, SQLCompiler)
         self._text = str(compiled)
-        self._fixed = {name: value for name, value in compiled.params.items() if value is not None}
+        self._fixed = {name: bind.value for bind, name in compiled.bind_names.items() if not bind.required}
 
     def rows(self, session: Session, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """What it selects or returns."""

@@ -8,7 +8,6 @@ that does not go well: what is not answered with 200 is asked again by it, with 
 import hashlib
 import ssl
 from functools import lru_cache
-from typing import BinaryIO
 from urllib.parse import quote, urlsplit
 
 from botocore.httpsession import get_cert_path
@@ -16,7 +15,7 @@ from botocore.httpsession import get_cert_path
 from storage.object_client import CONNECT_S, POOL, READ_S, ObjectClients
 from storage.presign import base64_digest
 from storage.signing import signed_head
-from storage.wire import Answer, Wire
+from storage.wire import Answer, Body, Wire
 
 _PLACEHOLDER = "key"
 _NOTHING = hashlib.sha256().hexdigest()
@@ -30,7 +29,7 @@ class ShortRequests:
         self._region = region
         self._reached = lru_cache(maxsize=4)(self._reach)
 
-    def put(self, bucket: str, key: str, body: BinaryIO | bytes, *, size: int, content_type: str, sha256: str) -> bool:
+    def put(self, bucket: str, key: str, body: Body, *, size: int, content_type: str, sha256: str) -> bool:
         """Whether the object is there, durable. When not, a file stands anywhere."""
         headers = {
             "content-length": str(size),
@@ -53,7 +52,7 @@ class ShortRequests:
         key: str,
         headers: dict[str, str],
         sha256: str,
-        body: BinaryIO | bytes = b"",
+        body: Body = b"",
         size: int = 0,
     ) -> Answer | None:
         wire, folder = self._reached(bucket)

@@ -16,6 +16,7 @@ from storage.object_requests import ShortRequests
 from storage.object_stream import ObjectStream
 from storage.presign import base64_digest, download_headers, sign, upload_headers
 from storage.settings import StorageSettings
+from storage.wire import Body
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +43,27 @@ class ObjectStore:
         self._clients = ObjectClients(settings)
         self._short = ShortRequests(self._clients, settings.s3_region)
 
-    def put(self, key: str, body: BinaryIO | bytes, *, size: int, content_type: str, sha256: str | None = None) -> None:
+    def put(
+        self,
+        key: str,
+        body: Body,
+        *,
+        size: int,
+        content_type: str,
+        sha256: str | None = None,
+    ) -> None:
         """One PUT of `size` bytes, durable when this returns; ValueError when the body is not that long.
 
         A file is read from its start and must be seekable, since a retry reads it again; `sha256` (hex) lets S3 check
         what arrived.
         """
-        stream = io.BytesIO(body) if isinstance(body, bytes) else body
-        if stream.seek(0, io.SEEK_END) != size:
+        if _length(body) != size:
             raise ValueError(f"the body of {key} is not {size} bytes long")
-        stream.seek(0)
         checksum = {"ChecksumSHA256": base64_digest(sha256)} if sha256 else {}
         with translated(key):
             if sha256 and self._short.put(self._bucket, key, body, size=size, content_type=content_type, sha256=sha256):
                 return
+            stream = _stream_of(body)
             stream.seek(0)
             self._s3.put_object(
                 Bucket=self._bucket,
@@ -227,6 +235,18 @@ class ObjectStore:
             # Another process of ours was quicker; a bucket of somebody else shows at the next request.
             if code_of(error) not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                 raise
+
+
+def _length(body: Body) -> int:
+    if isinstance(body, bytes):
+        return len(body)
+    return sum(map(len, body)) if isinstance(body, list) else body.seek(0, io.SEEK_END)
+
+
+def _stream_of(body: Body) -> BinaryIO:
+    if isinstance(body, list):
+        body = b"".join(body)
+    return io.BytesIO(body) if isinstance(body, bytes) else body
 
 
 def _stream(answer: dict[str, Any], byte_range: tuple[int, int] | None) -> ObjectStream:

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Connection,
     LargeBinary,
     Row,
@@ -90,9 +91,8 @@ class NotAccepted(Exception):
     """The upload is not as the writer believed: held, moved on, ended, expired or gone. Read it again."""
 
 
-def create(connection: Connection, new: NewUpload) -> StoredUpload:
-    values = {**new.__dict__, "id": new_id("upl"), "state": "open", "expires_at": _from_now(OPEN_TTL)}
-    return StoredUpload.of(connection.execute(uploads.insert().values(values).returning(*FIELDS)).one())
+def create(session: Session, new: NewUpload) -> StoredUpload:
+    return StoredUpload(*_CREATE.rows(session, {**new.__dict__, "id": new_id("upl")})[0])
 
 
 def get(connection: Connection, upload_id: str, user_id: str, method: Method) -> StoredUpload | None:
@@ -172,14 +172,20 @@ def chunks(connection: Connection, upload_id: str) -> Iterator[bytes]:
         after = rows[-1][0]
 
 
-def finish(connection: Connection, upload_id: str, message_id: str) -> None:
+def finish(session: Session, upload: StoredUpload, message_id: str) -> None:
     """For the transaction that makes the message; raises NotAccepted when another one was quicker, or it was ended."""
-    _end(connection, upload_id, state="finished", message_id=message_id)
+    _end(session, _FINISH, upload.id, message_id=message_id)
 
 
-def refuse(connection: Connection, upload_id: str, code: str, message: str) -> None:
+def complete(session: Session, upload: StoredUpload, message_id: str) -> None:
+    """`finish` for one whose last bytes are in the message already and never were in a row; raises NotAccepted as
+    `append` would have."""
+    _end(session, _COMPLETE, upload.id, message_id=message_id, offset=upload.received)
+
+
+def refuse(session: Session, upload_id: str, code: str, message: str) -> None:
     """Raises NotAccepted when it was ended meanwhile."""
-    _end(connection, upload_id, state="refused", error_code=code, error_message=message)
+    _end(session, _REFUSE, upload_id, error_code=code, error_message=message)
 
 
 def terminate(connection: Connection, upload_id: str) -> None:
@@ -200,14 +206,9 @@ def url_given(connection: Connection, upload_id: str) -> None:
     )
 
 
-def _end(connection: Connection, upload_id: str, **values: str) -> None:
-    ended = update(uploads).where(uploads.c.id == upload_id, uploads.c.state == "open")
-    changed = connection.execute(
-        ended.values(**values, holder=None, asked=False, touched_at=NOW, expires_at=_from_now(FINISHED_TTL))
-    )
-    if changed.rowcount != 1:
+def _end(session: Session, statement: Statement, upload_id: str, **values: str | int) -> None:
+    if not statement.rows(session, {"upload": upload_id, **values}):
         raise NotAccepted
-    connection.execute(delete(upload_chunks).where(upload_chunks.c.upload_id == upload_id))
 
 
 def _place(upload_id: str, user_id: str, offset: int, size: int) -> dict[str, Any]:
@@ -271,6 +272,43 @@ def _append() -> Select[Any]:
     return select(moved).add_cte(chunk.cte("chunk"))
 
 
+def _ended(*conditions: ColumnElement[bool], **values: Any) -> Statement:
+    """Ends an open upload and deletes its chunks; gives its id back."""
+    ended = (
+        update(uploads)
+        .where(uploads.c.id == bindparam("upload"), uploads.c.state == "open", *conditions)
+        .values(**values, holder=None, asked=False, touched_at=NOW, expires_at=_from_now(FINISHED_TTL))
+        .returning(uploads.c.id)
+        .cte("ended")
+    )
+    gone = delete(upload_chunks).where(upload_chunks.c.upload_id.in_(select(ended.c.id)))
+    return Statement(select(ended.c.id).add_cte(gone.cte("gone")))
+
+
+_CREATE = Statement(
+    uploads.insert()
+    .values(
+        **{name: bindparam(name, type_=uploads.c[name].type) for name in ("id", *NewUpload.__dataclass_fields__)},
+        state="open",
+        expires_at=_from_now(OPEN_TTL),
+    )
+    .returning(*FIELDS)
+)
+_MESSAGE = bindparam("message_id", type_=Text)
+_FINISH = _ended(state="finished", message_id=_MESSAGE)
+_COMPLETE = _ended(
+    uploads.c.holder.is_(None),
+    uploads.c.expires_at > func.clock_timestamp(),
+    uploads.c.received == bindparam("offset", type_=BigInteger),
+    state="finished",
+    message_id=_MESSAGE,
+    received=uploads.c.length,
+)
+_REFUSE = _ended(
+    state="refused",
+    error_code=bindparam("error_code", type_=Text),
+    error_message=bindparam("error_message", type_=Text),
+)
 _APPEND = Statement(_append())
 _CHUNKS = Statement(
     select(upload_chunks.c.start, upload_chunks.c.data)

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import httptools
 from urllib3.util.wait import wait_for_read
 
+Body = bytes | list[bytes] | BinaryIO
 _READ_BYTES = 256 * 1024
 
 
@@ -62,7 +63,7 @@ class Wire:
         self._idle: deque[socket.socket] = deque()
         weakref.finalize(self, _close_all, self._idle)
 
-    def ask(self, head: bytes, body: bytes | BinaryIO = b"", size: int = 0) -> Answer:
+    def ask(self, head: bytes, body: Body = b"", size: int = 0) -> Answer:
         """One request, `head` with its empty line and a `body` of `size` bytes, a file's from its start. OSError when
         it did not go well: the server may or may not have done what was asked."""
         connection = self._taken() or self._connected()
@@ -107,10 +108,11 @@ def _close_all(idle: deque[socket.socket]) -> None:
         idle.pop().close()
 
 
-def _exchanged(connection: socket.socket, head: bytes, body: bytes | BinaryIO, size: int) -> Answer:
+def _exchanged(connection: socket.socket, head: bytes, body: Body, size: int) -> Answer:
     connection.sendall(head)
-    if isinstance(body, bytes):
-        connection.sendall(body)
+    if isinstance(body, bytes | list):
+        for piece in [body] if isinstance(body, bytes) else body:
+            connection.sendall(piece)
     elif connection.sendfile(body, 0, size) != size:
         raise OSError("the file ended before its size")
     answer = Answer()
