@@ -32,6 +32,8 @@ class Database:
             pool_size=self._pool_size,
             max_overflow=0,
             pool_timeout=10,
+            # The one that was used last has its statements prepared, and needs no question whether it still lives.
+            pool_use_lifo=True,
             connect_args={
                 "connect_timeout": 3,
                 "application_name": self._application_name,

@@ -35,7 +35,7 @@ class Statement:
 
     def _run(self, session: Session, values: Mapping[str, Any]) -> psycopg.Cursor[tuple[Any, ...]]:
         # As text Postgres would write each byte as two digits.
-        return _driver(session).execute(self._text, {**self._fixed, **values}, binary=True)
+        return _driver(session).execute(self._text, {**self._fixed, **values}, prepare=True, binary=True)
 
 
 def _driver(session: Session) -> psycopg.Connection[Any]:
