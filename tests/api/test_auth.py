@@ -72,6 +72,16 @@ def test_a_token_that_is_not_ours_is_refused(server: Server, kind: str) -> None:
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
+def test_a_token_that_was_believed_ends_when_it_said(server: Server) -> None:
+    value = {"Authorization": f"Bearer {token('alice', exp=int(time.time()) + 2)}"}
+
+    def status() -> int:
+        return httpx.get(f"{server.url}/v1/threads", headers=value).status_code
+
+    assert [status(), status()] == [200, 200]
+    stack.wait_until(lambda: status() == 401, timeout_s=10)
+
+
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Basic YTpi", "Token x"])
 def test_without_a_token_nothing_is_said(server: Server, header: str | None) -> None:
     headers = {} if header is None else {"Authorization": header}

@@ -22,7 +22,7 @@ def upload(name: str, length: int) -> StoredUpload:
         error_code=None,
         error_message=None,
         holder=None,
-        expires_at=datetime.now(UTC),
+        expires_at=datetime(2030, 1, 1, tzinfo=UTC),
         expired=False,
         **nothing,
     )
@@ -43,6 +43,27 @@ def test_with_a_gap_there_is_nothing(pieces: list[tuple[int, bytes]]) -> None:
     for offset, piece in pieces:
         kept.add(one, offset, piece)
     assert kept.take("one", 6) is None
+
+
+def test_the_last_piece_completes_its_senders_upload_once() -> None:
+    kept, one = Recent(), upload("one", 6)
+    kept.add(one, 0, b"abc")
+    for who, offset, piece in (("bob", 3, b"def"), ("alice", 0, b"abcdef"), ("alice", 3, b"de"), ("alice", 3, b"defg")):
+        assert kept.completed("one", who, offset, piece) is None
+    found = kept.completed("one", "alice", 3, b"def")
+    assert found is not None
+    assert (found[0], b"".join(found[1])) == (one, b"abcdef")
+    assert kept.completed("one", "alice", 3, b"def") is None
+
+
+def test_one_piece_may_be_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Recent()
+    kept.add(upload("begun", 3), 0, b"")
+    assert kept.completed("begun", "alice", 0, b"") is None
+    assert kept.completed("begun", "alice", 0, b"abc") == (upload("begun", 3), [b"", b"abc"])
+    monkeypatch.setattr(recent, "_MOST_UPLOADS", 0)
+    kept.add(upload("too many", 3), 0, b"")
+    assert kept.completed("too many", "alice", 0, b"abc") is None
 
 
 def test_it_has_a_bound_and_makes_room_for_what_is_newer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,24 @@ def test_a_request_that_lost_its_key_makes_no_message(intake: Intake, upload: Up
         accepted(intake, upload, ticket)
     assert rows(database, messages) == 0
     assert accepted(intake, upload, other).message is not None
+
+
+def test_of_a_short_recording_nothing_is_put_that_is_refused(
+    upload: Upload, database: Database, object_store: ObjectStore
+) -> None:
+    """It is asked about when it is here, without a `begin`."""
+    settings = IngestSettings.model_validate({"rate_limits": "on", "hourly_messages": 1})
+    intake = Intake(database, object_store, "short", Quota(settings))
+    mine, stranger = replace(upload, key=None), replace(upload, key=None, sender="mallory")
+    assert not intake.asks_first(mine, len(RECORDING))
+    assert accepted(intake, mine, None).message is not None
+    with pytest.raises(NoThread):
+        accepted(intake, stranger, None)
+    with pytest.raises(Refused) as refused:
+        accepted(intake, mine, None)
+    assert refused.value.code == "rate_limited"
+    assert (rows(database, messages), rows(database, intents)) == (1, 0)
+    assert len(list(object_store.list("short/"))) == 1
 
 
 def test_who_left_meanwhile_sends_nothing(intake: Intake, upload: Upload, database: Database) -> None:
