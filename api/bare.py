@@ -1,8 +1,8 @@
 """Routes that read their request themselves.
 
-The framework's way from a request to an endpoint's arguments costs as much processor time as all else that the API does
-for an upload of usual size. The few calls whose body is a recording go without it; the document still has their
-parameters, from dependencies that are only written down.
+The framework's way from a request to an endpoint's arguments takes a sixth of the API's processor time for an upload of
+usual size. The few calls whose body is a recording go without it; the document still has their parameters, from
+dependencies that are only written down.
 """
 
 from collections.abc import Mapping
@@ -34,13 +34,11 @@ def services(request: Request) -> Services:
     return found
 
 
-def optional(
-    kind: TypeAdapter[Value], given: Mapping[str, str], name: str, place: str, *, status: int | None = None
-) -> Value | None:
+def optional(kind: TypeAdapter[Value], given: Mapping[str, str], name: str, place: str) -> Value | None:
     """The value of this name, None when none was given; raises Problem, which says in which `place` it is wrong."""
     if name not in given:
         return None
     try:
         return kind.validate_python(given[name])
     except ValidationError as error:
-        raise Problem("invalid_request", f"{place}{name}: {error.errors()[0]['msg']}", status=status) from error
+        raise Problem("invalid_request", f"{place}{name}: {error.errors()[0]['msg']}") from error
