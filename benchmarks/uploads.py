@@ -23,7 +23,7 @@ from tests.tus_conformance import own
 from tests.tus_conformance.target import recording
 
 RESULTS = Path(__file__).parent / "results" / "uploads.json"
-TURNS = 3
+TURNS = 5
 CLIENTS = 16
 SMALL, LARGE, LARGEST = 240_000, 5_000_000, 25_000_000
 MANY = 200
@@ -50,14 +50,14 @@ class Bench:
         self._small, self._large = recording(SMALL), recording(LARGE)
 
     def turn(self) -> dict[str, Load]:
-        """Every side once."""
+        """Every side once, each for half a second or longer: its first and its last requests are not alone among 16."""
         return {
-            "straight": self._pressed_straight(160),
-            "relay": pressed(self._servers.relay_url, [relayed(self._small)] * 160, CLIENTS),
-            "single": self.single(self._small, 96),
-            "tus_small": self._resumable(self._small, 64 * 1024, 48),
-            "single_large": self.single(self._large, 32),
-            "tus_large": self._resumable(self._large, 512 * 1024, 32),
+            "straight": self._pressed_straight(640),
+            "relay": pressed(self._servers.relay_url, [relayed(self._small)] * 480, CLIENTS),
+            "single": self.single(self._small, 320),
+            "tus_small": self._resumable(self._small, 64 * 1024, 96),
+            "single_large": self.single(self._large, 64),
+            "tus_large": self._resumable(self._large, 512 * 1024, 64),
         }
 
     def memory_mb(self) -> float:
@@ -69,9 +69,9 @@ class Bench:
 
     def slow_turn(self) -> tuple[Load, Load]:
         """Without and with connections that send next to nothing."""
-        without = self.single(self._small, 64)
+        without = self.single(self._small, 160)
         with slow_connections(self._servers.api.url, SLOW, self._threads[0], self._authorization):
-            return without, self.single(self._small, 64)
+            return without, self.single(self._small, 160)
 
     def single(self, body: bytes, count: int, clients: int = CLIENTS) -> Load:
         sends = [single(self._next_thread(n), self._authorization, body) for n in range(count)]
