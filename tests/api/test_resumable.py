@@ -7,11 +7,14 @@ from base64 import b64encode
 from collections.abc import Iterator
 from datetime import timedelta
 from hashlib import sha1
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import func, select, update
 
+from storage import uploads as stored
+from storage.objects import ObjectStore
 from storage.tables import upload_chunks, uploads
 from tests.api.conftest import Person, Server
 from tests.stack import wait_until
@@ -45,6 +48,35 @@ def test_an_outage_of_the_object_store_at_the_last_byte_keeps_all_bytes(
     found = tus.head(url)
     assert (found.status, found.offset) == (200, SIZE)
     assert [item["id"] for item in alice.get(f"/v1/threads/{thread}/messages").json()["items"]] == [found.message_id]
+
+
+@pytest.mark.parametrize("other", ["appends", "terminates"])
+def test_a_last_piece_that_another_process_was_quicker_with_makes_no_second_message(
+    server: Server, tus: Target, alice: Person, thread: str, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    """The last piece goes straight into the message, in no row: what happens to the upload meanwhile decides."""
+    url, body, put = tus.created(SIZE), recording(SIZE), ObjectStore.put
+    upload_id, rest = url.rsplit("/", 1)[-1], body[60_000:]
+    assert tus.patch(url, 0, body[:60_000]).status == 204
+
+    def interfere(store: ObjectStore, *arguments: Any, **details: Any) -> None:
+        monkeypatch.undo()
+        with server.services.database.transaction() as connection:
+            if other == "appends":
+                stored.append(connection, upload_id, alice.name, 60_000, rest, holder=None, keep=False)
+            else:
+                stored.terminate(connection, upload_id)
+        put(store, *arguments, **details)
+
+    monkeypatch.setattr(ObjectStore, "put", interfere)
+    assert tus.patch(url, 60_000, rest).status == (409 if other == "appends" else 404)
+    found = tus.head(url)
+    items = alice.get(f"/v1/threads/{thread}/messages").json()["items"]
+    if other == "appends":
+        assert (found.status, found.offset) == (200, SIZE)
+        assert [item["id"] for item in items] == [found.message_id]
+    else:
+        assert (found.status, items) == (404, [])
 
 
 def test_a_creation_that_failed_is_found_again_by_its_key_and_gone_without_one(
