@@ -66,10 +66,11 @@ def test_what_lies_under_a_direct_uploads_key_is_swept_once_nobody_can_write_the
     context: Context, thread: str, finished: bool
 ) -> None:
     with context.database.transaction() as connection:
-        upload_id = uploads.create(connection, NewUpload("alice", "direct", thread, 5)).id
+        upload = uploads.create(connection, NewUpload("alice", "direct", thread, 5))
+        upload_id = upload.id
         uploads.url_given(connection, upload_id)
         if finished:
-            uploads.finish(connection, upload_id, "msg_made")
+            uploads.finish(connection, upload, "msg_made")
     key = upload_key(context.settings.storage.s3_prefix, upload_id)
     context.store.put(key, b"again", size=5, content_type="audio/mp4")
     tending.sweep_uploads(context)
