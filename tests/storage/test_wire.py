@@ -5,6 +5,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
@@ -47,7 +48,8 @@ class Server:
             except OSError:
                 return
             self.connections += 1
-            with connection:
+            # A client that gives up in the middle of a body resets the connection.
+            with connection, suppress(ConnectionError):
                 self._talk(connection)
             self.ended += 1
 
