@@ -14,7 +14,6 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.types import Receive, Scope, Send
 
 from api.errors import Problem
-from api.services import Services
 
 Value = TypeVar("Value")
 
@@ -27,11 +26,6 @@ class BareRoute(APIRoute):
             return await super().handle(scope, receive, send)
         response: Response = await self.endpoint(Request(scope, receive, send))
         await response(scope, receive, send)
-
-
-def services(request: Request) -> Services:
-    found: Services = request.app.state.services
-    return found
 
 
 def optional(kind: TypeAdapter[Value], given: Mapping[str, str], name: str, place: str) -> Value | None:

@@ -94,9 +94,14 @@ def make_services(
     )
 
 
+def services(request: Request) -> Services:
+    found: Services = request.app.state.services
+    return found
+
+
 async def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    return services
+    """As a dependency: one that is no coroutine would be called in a thread."""
+    return services(request)
 
 
 Here = Annotated[Services, Depends(_services)]

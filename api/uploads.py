@@ -4,10 +4,10 @@ from fastapi import APIRouter, Request, Response
 
 from api import tus
 from api.auth import identified
-from api.bare import BareRoute, services
+from api.bare import BareRoute
 from api.errors import Problem, not_found
 from api.once import REPLAYED, checked
-from api.services import Services
+from api.services import Services, services
 from api.threads import checked_thread
 from ingest.body import Body
 from ingest.checksums import Checksum, parse_checksum

@@ -8,11 +8,11 @@ from pydantic import BaseModel, TypeAdapter
 
 from api.answers import answers, json_answer
 from api.auth import ActingUser, caller, identified
-from api.bare import BareRoute, optional, services
+from api.bare import BareRoute, optional
 from api.errors import not_found
 from api.messages import require_ready, seen_voice
 from api.once import REPLAYED, Key, checked
-from api.services import Here, Services
+from api.services import Here, Services, services
 from api.threads import checked_thread
 from ingest.body import Body
 from ingest.errors import Refused

@@ -9,8 +9,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from anyio import to_thread
-
+from ingest.executor import Executor
 from storage import uploads
 from storage.database import Database
 from storage.errors import StorageFull, StorageUnavailable
@@ -53,8 +52,9 @@ class Hold:
 class Holds:
     """Those of one process; only for its event loop."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, statements: Executor) -> None:
         self._database = database
+        self._statements = statements
         self._mine: dict[str, Hold] = {}
         self._watching: asyncio.Task[None] | None = None
 
@@ -83,7 +83,7 @@ class Holds:
             await asyncio.sleep(TICK_S)
             known = list(self._mine.values())
             try:
-                undisturbed = await to_thread.run_sync(self._undisturbed, [(h.upload_id, h.name) for h in known])
+                undisturbed = await self._statements.run(self._undisturbed, [(h.upload_id, h.name) for h in known])
             except (StorageUnavailable, StorageFull):
                 log.warning("nobody can ask for an upload: the database does not answer")
                 continue

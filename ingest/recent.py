@@ -39,14 +39,17 @@ class Recent:
         """Once `piece` is durable behind `offset`, with the upload as it is then. An empty one begins it."""
         with self._lock:
             now = time.monotonic()
-            kept = self._kept.setdefault(upload.id, _Kept(upload, now))
-            if kept.size != offset or upload.length > _LONGEST_BYTES or not self._has_room(len(piece)):
-                self._drop(upload.id)
+            self._drop_before(now - _SOON_S)
+            kept = self._kept.pop(upload.id, None) or _Kept(upload, now)
+            self._size -= kept.size
+            if kept.size != offset or not self._has_room(upload, kept.size + len(piece)):
                 return
             kept.upload, kept.touched = upload, now
             kept.pieces.append(piece)
             kept.size += len(piece)
-            self._size += len(piece)
+            # Behind those that were touched before.
+            self._kept[upload.id] = kept
+            self._size += kept.size
 
     def take(self, upload_id: str, length: int) -> list[bytes] | None:
         """All `length` bytes in order, once; None when some are not here."""
@@ -67,15 +70,17 @@ class Recent:
             self._drop(upload_id)
         return kept.upload, [*kept.pieces, piece]
 
-    def _has_room(self, size: int) -> bool:
-        if self._is_full(size):
-            late = time.monotonic() - _SOON_S
-            for upload_id in [name for name, kept in self._kept.items() if kept.touched < late]:
-                self._drop(upload_id)
-        return not self._is_full(size)
+    def forget(self, upload_id: str) -> None:
+        with self._lock:
+            self._drop(upload_id)
 
-    def _is_full(self, size: int) -> bool:
-        return self._size + size > _BUDGET_BYTES or len(self._kept) > _MOST_UPLOADS
+    def _drop_before(self, moment: float) -> None:
+        while self._kept and next(iter(self._kept.values())).touched < moment:
+            self._drop(next(iter(self._kept)))
+
+    def _has_room(self, upload: StoredUpload, size: int) -> bool:
+        fits = upload.length <= _LONGEST_BYTES and self._size + size <= _BUDGET_BYTES
+        return fits and len(self._kept) < _MOST_UPLOADS
 
     def _drop(self, upload_id: str) -> _Kept | None:
         kept = self._kept.pop(upload_id, None)

@@ -51,7 +51,7 @@ class Resumable:
         self._quota = quota
         self._executor = executor
         self._statements = Executor(_STATEMENT_THREADS)
-        self._holds = Holds(database)
+        self._holds = Holds(database, self._statements)
         self._turns = Turns(database, self._holds, self._statements)
 
     def close(self) -> None:
@@ -82,6 +82,7 @@ class Resumable:
     async def terminate(self, upload_id: str, user: str) -> None:
         """Raises NoUpload, Refused (`upload_expired`)."""
         await self._turns.seen(upload_id, user)
+        self._recent.forget(upload_id)
         await self._turns.run(partial(uploads.terminate, upload_id=upload_id))
 
     async def receive(

@@ -110,7 +110,7 @@ class Intake:
         """A finished spool becomes a message; raises as `accept` does, and what `settle` raises."""
         container = sniffed(spool.head(HEAD_BYTES))
         message_id = new_id("msg")
-        key = object_key(self._prefix, message_id, "original", sha256, container.extension)
+        key = self._original_key(message_id, sha256, container)
         with self._database.driver() as session:
             # Nothing is put that would be refused then.
             if not arrivals.expect(session, message_id, key, upload.thread_id, upload.sender, ttl_s=INTENT_TTL_S):
@@ -120,10 +120,13 @@ class Intake:
 
     def declare_original(self, message_id: str, sha256: str, container: Container) -> str:
         """The key under which the original may now be put."""
-        key = object_key(self._prefix, message_id, "original", sha256, container.extension)
+        key = self._original_key(message_id, sha256, container)
         with self._database.writing() as connection:
             intents.declare(connection, message_id, [key], ttl_s=INTENT_TTL_S)
         return key
+
+    def _original_key(self, message_id: str, sha256: str, container: Container) -> str:
+        return object_key(self._prefix, message_id, "original", sha256, container.extension)
 
     def commit(
         self, upload: Upload, message_id: str, original: messages.Original, settle: Settle | None

@@ -66,6 +66,22 @@ def test_one_piece_may_be_all(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kept.completed("too many", "alice", 0, b"abc") is None
 
 
+def test_what_was_ended_or_is_late_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    kept = Recent()
+    for name in ("ended", "late", "touched"):
+        kept.add(upload(name, 6), 0, b"abc")
+    kept.forget("ended")
+    assert kept.take("ended", 3) is None
+    now[0] += 4
+    kept.add(upload("touched", 6), 3, b"def")
+    now[0] += 4
+    kept.add(upload("new", 6), 0, b"abc")
+    assert kept.take("late", 3) is None
+    assert b"".join(kept.take("touched", 6) or []) == b"abcdef"
+
+
 def test_it_has_a_bound_and_makes_room_for_what_is_newer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recent, "_BUDGET_BYTES", 10)
     monkeypatch.setattr(recent, "_LONGEST_BYTES", 8)
