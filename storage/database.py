@@ -16,6 +16,7 @@ from storage.errors import StorageFull, StorageUnavailable
 _DISK_FULL = "53100"
 # A server takes longer than this to go and come back.
 _TRUSTED_S = 0.5
+_OUTAGES = (OperationalError, InterfaceError, TimeoutError, psycopg.OperationalError, psycopg.InterfaceError)
 _HASTY = text("SET LOCAL synchronous_commit = off")
 
 
@@ -24,6 +25,8 @@ class Database:
         self.url = url
         self._pool_size = pool_size
         self._application_name = application_name
+        # When a connection was last found to be lost: others that rested then may be so too.
+        self._lost_at = float("-inf")
 
     @cached_property
     def engine(self) -> Engine:
@@ -48,7 +51,7 @@ class Database:
             },
         )
         event.listen(engine, "checkin", _note_rest)
-        event.listen(engine, "checkout", _ping_rested)
+        event.listen(engine, "checkout", self._ping_rested)
         return engine
 
     @contextmanager
@@ -58,7 +61,7 @@ class Database:
         One that need not be `durable` does not wait for the disk: a crash of the server within the next moments may
         undo it, as a whole and with all that came after it.
         """
-        with _translating(), self.engine.begin() as connection:
+        with self._translating(), self.engine.begin() as connection:
             if not durable:
                 connection.execute(_HASTY)
             yield connection
@@ -66,7 +69,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """For what only asks: each statement by itself, without the two round trips of a transaction around them."""
-        with _translating(), self._autocommitting.connect() as connection:
+        with self._translating(), self._autocommitting.connect() as connection:
             yield connection
 
     @contextmanager
@@ -78,7 +81,7 @@ class Database:
     @contextmanager
     def driver(self) -> Iterator[psycopg.Connection[Any]]:
         """`writing` for one `Statement`, by the driver alone: the library takes longer to lend a connection."""
-        with _translating():
+        with self._translating():
             lent = self.engine.raw_connection()
             driver = lent.driver_connection
             assert isinstance(driver, psycopg.Connection)
@@ -100,20 +103,35 @@ class Database:
         if "engine" in self.__dict__:
             self.engine.dispose()
 
+    def _ping_rested(self, connection: Any, record: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
+        """Asks whether the server is still there, unless the connection was in use just now. DisconnectionError makes
+        the pool try another one."""
+        now = time.monotonic()
+        rests_since = record.info.get("rests_since", now)
+        if rests_since < max(now - _TRUSTED_S, self._lost_at):
+            try:
+                connection.execute("")
+                connection.rollback()
+            except psycopg.Error as error:
+                self._lost_at = now
+                raise DisconnectionError from error
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except _OUTAGES as error:
+            self._lost_at = time.monotonic()
+            raise _translated(error) from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                self._lost_at = time.monotonic()
+                raise StorageUnavailable("the database connection was lost") from error
+            raise
+
 
 def _note_rest(connection: Any, record: ConnectionPoolEntry) -> None:
     record.info["rests_since"] = time.monotonic()
-
-
-def _ping_rested(connection: Any, record: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
-    """Asks whether the server is still there, unless the connection was in use just now. DisconnectionError makes the
-    pool try another one."""
-    if time.monotonic() - record.info.get("rests_since", time.monotonic()) > _TRUSTED_S:
-        try:
-            connection.execute("")
-            connection.rollback()
-        except psycopg.Error as error:
-            raise DisconnectionError from error
 
 
 def _give_back(lent: PoolProxiedConnection, driver: psycopg.Connection[Any]) -> None:
@@ -123,18 +141,6 @@ def _give_back(lent: PoolProxiedConnection, driver: psycopg.Connection[Any]) -> 
     except psycopg.Error:
         lent.invalidate()
     lent.close()
-
-
-@contextmanager
-def _translating() -> Iterator[None]:
-    try:
-        yield
-    except (OperationalError, InterfaceError, TimeoutError, psycopg.OperationalError, psycopg.InterfaceError) as error:
-        raise _translated(error) from error
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise StorageUnavailable("the database connection was lost") from error
-        raise
 
 
 def _translated(error: Exception) -> Exception:
