@@ -2,12 +2,12 @@
 
 import hashlib
 import logging
-import tempfile
 from pathlib import Path
 
 from pipeline import reprocess_items
 from pipeline.context import Context
 from pipeline.publishing import Artifact, patiently, publish
+from pipeline.work_folders import work_folder
 from storage import jobs, run_items, voices
 from storage.jobs import Job, Lane
 from storage.keys import object_key
@@ -28,9 +28,9 @@ def process(context: Context, job: Job) -> None:
         work = voices.start(connection, job.message_id) if is_new else run_items.start_media(connection, job)
     if work is None:
         return
-    with tempfile.TemporaryDirectory(prefix="earshot-media-") as folder:
+    with work_folder() as folder:
         try:
-            media = _transcode(context, work, Path(folder))
+            media = _transcode(context, work, folder)
         except Rejected as refusal:
             _reject(context, job, work, refusal)
         else:

@@ -1,6 +1,5 @@
 """What the engine is given for a speech job: the recording, and what is known of its language and names."""
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -74,8 +73,7 @@ def clip_of(context: Context, begun: Begun) -> Clip:
         return _loaded(begun, BytesIO(context.store.read(work.speech_key)))
     if work.original_key is None:
         raise AudioGone("neither the speech audio nor the original was kept")
-    with tempfile.TemporaryDirectory(prefix="earshot-speech-") as name:
-        folder = Path(name)
+    with work_folder() as folder:
         context.store.download(work.original_key, folder / "original")
         return _loaded(begun, make_speech(folder / "original", folder, context.settings.transcode))
 

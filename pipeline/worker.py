@@ -11,6 +11,7 @@ from celery.signals import worker_ready, worker_shutting_down
 from pipeline.celery_app import bell, create_celery
 from pipeline.context import Context, assemble
 from pipeline.draining import Drain
+from pipeline.work_folders import clear_left
 from storage.jobs import Lane, Queue
 from transcode import jail_report
 
@@ -22,6 +23,7 @@ _LOOK_S = 10.0
 def run(queues: Sequence[Queue], lane: Lane | None = None) -> int:
     """Works until it is told to stop, then finishes what it has in hand; returns the exit status."""
     context = assemble()
+    clear_left()
     if "media" in queues:
         log.info("jail: %s", jail_report())
     if "speech" in queues:
@@ -57,11 +59,12 @@ def run(queues: Sequence[Queue], lane: Lane | None = None) -> int:
 
 def _looking(context: Context, drain: Callable[[Queue], None], queue: Queue) -> threading.Thread:
     """Looks for work without being rung for, once in a while: a broker that is away, or that our client does not hear
-    any more, delays messages and stops none."""
+    any more, delays messages and stops none. And for what a worker beside this one left when it was killed."""
 
     def look() -> None:
         while not context.stopping.wait(_LOOK_S):
             try:
+                clear_left()
                 drain(queue)
             except Exception:
                 log.exception("looking for work in %s failed", queue)

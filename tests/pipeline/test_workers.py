@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import redis
@@ -87,14 +88,20 @@ def test_without_any_broker_messages_take_longer_and_arrive(
     assert worker.wait(20) == 0
 
 
-def test_a_killed_workers_job_is_done_by_the_next(context: Context, start: Start, upload: Upload, read: Read) -> None:
+def test_a_killed_workers_job_is_done_by_the_next_and_its_copy_of_the_voice_is_removed(
+    context: Context, start: Start, upload: Upload, read: Read, tmp_path: Path
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
     message_id = upload("meeting.m4a")
-    killed = start("worker", "--queues", "media")
-    wait_until(lambda: [row.state for row in sql(context, "SELECT state FROM jobs")] == ["running"], killed)
+    killed = start("worker", "--queues", "media", TMPDIR=str(temporary))
+    wait_until(lambda: list(temporary.glob("*/original")) != [], killed)
     os.kill(killed.pid, signal.SIGKILL)
+    assert list(temporary.glob("*/original"))
     start("reaper")
-    worker = start("worker", "--queues", "media,speech")
+    worker = start("worker", "--queues", "media,speech", TMPDIR=str(temporary))
     wait_until(transcribed(read, message_id), worker)
+    assert not list(temporary.glob("*/original"))
     assert [row.count for row in sql(context, "SELECT count(*) AS count FROM jobs WHERE state <> 'done'")] == [0]
 
 
