@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from pipeline.context import Context
+from pipeline.work_folders import work_folder
 from storage import jobs, run_items, threads, transcripts
 from storage.errors import AudioGone
 from storage.jobs import Job
