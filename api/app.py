@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from anyio.to_thread import current_default_thread_limiter
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
@@ -33,6 +33,7 @@ from api import (
     web,
     webhooks,
 )
+from api.bare import Bare, BareRoute
 from api.errors import ProblemView
 from api.handlers import install
 from api.hub import Hub
@@ -44,7 +45,6 @@ from pipeline.rings import Ringer
 from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
-# Routes are tried in this order: what is asked most often, or costs most, comes first.
 _ROOMS = (
     uploads,
     voices,
@@ -122,6 +122,7 @@ def assemble(services: Services, close: Any = lambda: None) -> FastAPI:
     if isinstance(services.playback, ProxiedPlayback):
         app.include_router(stream.router)
     app.include_router(web.page_router(services))
+    app.add_middleware(Bare, routes=[*_bare(voices.bare), *_bare(uploads.router)])
     app.add_middleware(BoundedBody)
     app.add_middleware(tus.Tus)
     app.add_middleware(
@@ -135,6 +136,10 @@ def assemble(services: Services, close: Any = lambda: None) -> FastAPI:
     app.add_middleware(Observed, requests=services.requests)
     _describe(app, str(services.api.public_url).rstrip("/"))
     return app
+
+
+def _bare(router: APIRouter) -> list[BareRoute]:
+    return [route for route in router.routes if isinstance(route, BareRoute)]
 
 
 def _name(route: APIRoute) -> str:

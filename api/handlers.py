@@ -21,24 +21,26 @@ log = logging.getLogger(__name__)
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 401: "unauthorized", 403: "forbidden"}
 
 
+EXPECTED = (
+    HTTPException,
+    RequestValidationError,
+    Refused,
+    NoThread,
+    NoUpload,
+    InProgress,
+    StorageUnavailable,
+    StorageFull,
+    ClientDisconnect,
+    ClientGone,
+)
+
+
 def install(app: FastAPI) -> None:
-    for error in (
-        HTTPException,
-        RequestValidationError,
-        Refused,
-        NoThread,
-        NoUpload,
-        InProgress,
-        StorageUnavailable,
-        StorageFull,
-        ClientDisconnect,
-        ClientGone,
-        Exception,
-    ):
-        app.add_exception_handler(error, _answer)
+    for error in (*EXPECTED, Exception):
+        app.add_exception_handler(error, answer)
 
 
-async def _answer(request: Request, error: Exception) -> Response:
+async def answer(request: Request, error: Exception) -> Response:
     if isinstance(error, ClientDisconnect | ClientGone):
         return Response(status_code=400)
     problem = translate(error)

@@ -142,7 +142,7 @@ def _upload(request: Request, user: str) -> Upload:
         user,
         optional(_LANGUAGE, request.query_params, "language", "query."),
         optional(_EXTERNAL_ID, request.query_params, "external_id", "query."),
-        request.url.path,
+        request.scope["path"],
         checked(request.headers.get("idempotency-key")),
     )
 

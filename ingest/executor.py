@@ -16,7 +16,9 @@ class Executor:
 
     async def run(self, work: Callable[..., T], *arguments: object) -> T:
         """Who is cancelled meanwhile still waits for the end: the work may use what its caller would clear away."""
-        done = asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+        self._pool.submit(_carry_out, loop, done, work, arguments)
         try:
             return await asyncio.shield(done)
         except asyncio.CancelledError:
@@ -25,3 +27,12 @@ class Executor:
 
     def close(self) -> None:
         self._pool.shutdown(wait=False)
+
+
+def _carry_out(
+    loop: asyncio.AbstractEventLoop, done: asyncio.Future[T], work: Callable[..., T], arguments: tuple[object, ...]
+) -> None:
+    try:
+        loop.call_soon_threadsafe(done.set_result, work(*arguments))
+    except BaseException as error:
+        loop.call_soon_threadsafe(done.set_exception, error)
