@@ -8,30 +8,28 @@ import asyncio
 import hashlib
 import json
 import logging
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 
 from sqlalchemy import Connection
 
 from ingest.errors import Refused
-from ingest.folders import INTENT_TTL_S, Folders
 from ingest.quota import Quota
 from ingest.spool import MEMORY_BYTES, Pieces, Spool
 from storage import arrivals, idempotency, intents, messages, threads
 from storage.database import Database
 from storage.driver import Session
 from storage.errors import ObjectSwept, StorageFull, StorageUnavailable
+from storage.ids import new_id
 from storage.keys import object_key
 from storage.objects import ObjectStore
 from transcode import Container, sniff
 from transcode.containers import HEAD_BYTES
 
 log = logging.getLogger(__name__)
-# Who was in a thread a minute ago may still put what is refused then, and swept.
-_BELIEVED_S = 60
+# Longer than every try of a PUT together; then the sweep may delete what nobody refers to.
+INTENT_TTL_S = 900
 Ticket = idempotency.Claim | idempotency.Finished | None
 # What else happens in the transaction that makes the message, given its id; what this raises undoes it.
 Settle = Callable[[Connection, str], None]
@@ -70,11 +68,6 @@ class Intake:
         self._store = store
         self._prefix = prefix
         self._quota = quota
-        self._folders = Folders(database, prefix)
-        self._believed = lru_cache(maxsize=4096)(lambda thread, user, _: self._require_member(thread, user))
-
-    def close(self) -> None:
-        self._folders.close()
 
     @staticmethod
     def asks_first(upload: Upload, size: int | None) -> bool:
@@ -116,18 +109,14 @@ class Intake:
     def keep(self, upload: Upload, spool: Spool | Pieces, sha256: str, settle: Settle | None) -> messages.Message:
         """A finished spool becomes a message; raises as `accept` does, and what `settle` raises."""
         container = sniffed(spool.head(HEAD_BYTES))
-        # Nothing is put that would be refused then.
-        self._believed(upload.thread_id, upload.sender, time.monotonic() // _BELIEVED_S)
-        folder = self._folders.take()
-        key = self._original_key(folder.message_id, sha256, container)
-        self._store.put(key, spool.body(), size=spool.size, content_type=container.mime_type, sha256=sha256)
-        original = messages.Original(key, spool.size, sha256, container.name)
-        return self.commit(upload, folder.message_id, original, settle, folder.key)
-
-    def _require_member(self, thread_id: str, sender: str) -> None:
+        message_id = new_id("msg")
+        key = self._original_key(message_id, sha256, container)
         with self._database.driver() as session:
-            if not threads.has_member(session, thread_id, sender):
+            # Nothing is put that would be refused then.
+            if not arrivals.expect(session, message_id, key, upload.thread_id, upload.sender, ttl_s=INTENT_TTL_S):
                 raise NoThread
+        self._store.put(key, spool.body(), size=spool.size, content_type=container.mime_type, sha256=sha256)
+        return self.commit(upload, message_id, messages.Original(key, spool.size, sha256, container.name), settle)
 
     def declare_original(self, message_id: str, sha256: str, container: Container) -> str:
         """The key under which the original may now be put."""
@@ -140,31 +129,25 @@ class Intake:
         return object_key(self._prefix, message_id, "original", sha256, container.extension)
 
     def commit(
-        self,
-        upload: Upload,
-        message_id: str,
-        original: messages.Original,
-        settle: Settle | None,
-        folder: str | None = None,
+        self, upload: Upload, message_id: str, original: messages.Original, settle: Settle | None
     ) -> messages.Message:
-        """`folder` is what the original was declared by, if not by its key."""
         try:
-            return self._commit(upload, message_id, original, settle, folder)
-        except (ObjectSwept, NoThread):
+            return self._commit(upload, message_id, original, settle)
+        except ObjectSwept:
             # It may have been put after the sweep.
-            self.give_up(message_id, folder or original.object_key)
+            self.give_up(message_id, original.object_key)
             raise
 
-    def give_up(self, message_id: str, declared: str) -> None:
+    def give_up(self, message_id: str, key: str) -> None:
         """For an original that came to nothing; the sweep looks whether it did."""
         try:
             with self._database.transaction() as connection:
-                intents.withdraw(connection, message_id, [declared])
+                intents.withdraw(connection, message_id, [key])
         except (StorageUnavailable, StorageFull):
             log.warning("an original that is not used stays until its intent runs out")
 
     def _commit(
-        self, upload: Upload, message_id: str, original: messages.Original, settle: Settle | None, folder: str | None
+        self, upload: Upload, message_id: str, original: messages.Original, settle: Settle | None
     ) -> messages.Message:
         def add(session: Session) -> messages.Message:
             message = arrivals.add_voice(
@@ -175,7 +158,6 @@ class Intake:
                 original,
                 language=upload.language,
                 external_id=upload.external_id,
-                folder=folder,
             )
             if message is None:
                 raise NoThread

@@ -7,7 +7,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Connection
@@ -17,7 +17,7 @@ from pipeline.context import Context, assemble
 from pipeline.courier import make_courier
 from storage import events, idempotency, intents, job_records, jobs, references, usage, webhooks
 from storage.errors import StorageFull, StorageUnavailable
-from storage.keys import folder_of, is_folder, message_prefix
+from storage.keys import message_prefix
 
 log = logging.getLogger(__name__)
 _HOURLY_S = 3600.0
@@ -123,26 +123,14 @@ class Reaper:
                 log.warning("%d intents are too old to act upon: see `earshot sweep`", old)
             intents.doom(connection)
         with self._context.database.transaction() as connection:
-            doomed = intents.doomed(connection)
-            if not doomed:
+            owners = intents.doomed(connection)
+            if not owners:
                 return False
-            owners = self._objects(doomed)
             orphans = set(owners) - references.referenced(connection, owners)
             self._context.store.delete(orphans)
-            intents.forget(connection, doomed)
+            intents.forget(connection, owners)
         log.info("swept %d objects of dead intents", len(orphans))
         return True
-
-    def _objects(self, declared: Mapping[str, str]) -> dict[str, str]:
-        """Keys, and what lies in folders, with their message ids."""
-        found = {key: owner for key, owner in declared.items() if not is_folder(key)}
-        folders = declared.keys() - found.keys()
-        for keys in self._erasers.map(self._keys_in, folders):
-            found |= {key: declared[folder_of(key)] for key in keys}
-        return found
-
-    def _keys_in(self, folder: str) -> list[str]:
-        return [each.key for each in self._context.store.list(folder)]
 
     def tend_uploads(self) -> None:
         for tend in (tending.finish_full, tending.sweep_uploads, tending.forget_uploads):

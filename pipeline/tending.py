@@ -20,13 +20,9 @@ def finish_full(context: Context) -> None:
     with context.database.transaction() as connection:
         waiting = upload_tending.claim_full(connection, untouched_s=_UNTOUCHED_S)
     if waiting:
-        intake = Intake(
-            context.database, context.store, context.settings.storage.s3_prefix, Quota(context.settings.ingest)
-        )
-        finisher = Finisher(context.database, intake, Recent(), context.ringer.ring)
+        finisher = _finisher(context)
         for upload in waiting:
             finisher.finish(upload)
-        intake.close()
         log.info("finished %d uploads that had all their bytes", len(waiting))
 
 
@@ -44,3 +40,9 @@ def forget_uploads(context: Context) -> None:
         forgotten = upload_tending.forget_expired(connection)
     if forgotten:
         log.info("forgot %d expired uploads", forgotten)
+
+
+def _finisher(context: Context) -> Finisher:
+    settings = context.settings
+    intake = Intake(context.database, context.store, settings.storage.s3_prefix, Quota(settings.ingest))
+    return Finisher(context.database, intake, Recent(), context.ringer.ring)

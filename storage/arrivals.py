@@ -17,6 +17,12 @@ from storage.jobs import Lane
 from storage.messages import Message, Original, StoredTranscript, Voice
 
 
+def expect(session: Session, message_id: str, object_key: str, thread_id: str, sender: str, *, ttl_s: float) -> bool:
+    """Declares the key of an original that is about to be put; False, and nothing, for who is not in the thread."""
+    values = {"id": message_id, "object_key": object_key, "thread_id": thread_id, "sender_id": sender, "ttl_s": ttl_s}
+    return _EXPECTATION.changed(session, values) == 1
+
+
 def add_voice(
     session: Session,
     message_id: str,
@@ -26,13 +32,11 @@ def add_voice(
     *,
     language: str | None,
     external_id: str | None,
-    folder: str | None = None,
     lane: Lane = Lane.LIVE,
     sent_at: datetime | None = None,
 ) -> Message | None:
     """The message as its sender sees it; None when they are not in the thread, where nothing is written then.
     ObjectSwept when the original was swept meanwhile: put it again.
-    `folder` is what it was declared by, if not its key.
 
     `sent_at` makes it history: it takes its place by that time, whoever is in the thread, and nobody is told of it.
     """
@@ -46,7 +50,6 @@ def add_voice(
         "transcript_id": new_id("tra"),
         "language": language,
         "object_key": original.object_key,
-        "declared": folder or original.object_key,
         "size": original.size,
         "sha256": original.sha256,
         "container": original.container,
@@ -117,6 +120,13 @@ def _pending(transcript_id: str) -> StoredTranscript:
     )
 
 
+_EXPECTATION = Statement(
+    text(
+        "INSERT INTO intents (object_key, message_id, expires_at)"
+        " SELECT :object_key, :id, clock_timestamp() + make_interval(secs => :ttl_s)"
+        " FROM participants WHERE thread_id = :thread_id AND user_id = :sender_id"
+    )
+)
 # Each part feeds the next: where one finds nothing, the rest does nothing. A sender who is in the thread stays in it,
 # and is not erased, before the transaction ends. With a number of its own a message is history, and no event.
 _ARRIVAL = Statement(
@@ -125,7 +135,7 @@ _ARRIVAL = Statement(
         SELECT user_id FROM participants WHERE thread_id = :thread_id AND user_id = :sender_id FOR KEY SHARE
     ), settled AS (
         DELETE FROM intents
-        WHERE object_key = :declared AND expires_at > '-infinity'
+        WHERE object_key = :object_key AND expires_at > '-infinity'
             AND (CAST(:seq AS bigint) IS NOT NULL OR EXISTS (SELECT FROM member))
         RETURNING object_key
     ), next AS (

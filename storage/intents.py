@@ -1,8 +1,7 @@
 """Which objects may exist that no row refers to yet, and which prefixes are to be emptied.
 
-A key is written here before its PUT and taken out in the transaction that refers to it. So may be a folder, which ends
-with a slash, for the one object that is to be put there. What a dead intent left is deleted by the reaper; a deleted
-message's prefix is emptied until no worker can still be writing into it.
+A key is written here before its PUT and taken out in the transaction that refers to it. What a dead intent left is
+deleted by the reaper; a deleted message's prefix is emptied until no worker can still be writing into it.
 
 A key is doomed before its object is deleted: a sweep that dies in between, or does not hear that S3 did it, must not
 leave an intent that somebody can still refer by.
@@ -27,7 +26,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from storage.driver import Session, Statement
 from storage.errors import ObjectSwept, StorageUnavailable
 from storage.tables import NOW, erasures, intents
 
@@ -42,17 +40,17 @@ _DOOMED: ColumnElement[datetime] = literal_column("'-infinity'::timestamptz")
 ALIVE = intents.c.expires_at > _DOOMED
 
 
-def declare(session: Session, message_id: str, keys: Iterable[str], *, ttl_s: float) -> None:
+def declare(connection: Connection, message_id: str, keys: Iterable[str], *, ttl_s: float) -> None:
     """StorageUnavailable when one of the keys is doomed: its object may be deleted at any moment, so not now."""
     owners = dict.fromkeys(keys, message_id)
-    if declare_all(session, owners, ttl_s=ttl_s) != owners.keys():
+    if declare_all(connection, owners, ttl_s=ttl_s) != owners.keys():
         raise being_swept()
 
 
-def declare_all(session: Session, owners: Mapping[str, str], *, ttl_s: float) -> set[str]:
+def declare_all(connection: Connection, owners: Mapping[str, str], *, ttl_s: float) -> set[str]:
     """Keys are given with their message ids; returned are those that are not doomed."""
     values = {"keys": list(owners), "message_ids": list(owners.values()), "ttl_s": ttl_s}
-    return {key for (key,) in _DECLARE.rows(session, values)}
+    return set(connection.execute(_DECLARE, values).scalars())
 
 
 def being_swept() -> StorageUnavailable:
@@ -163,13 +161,11 @@ def erased(connection: Connection, message_id: str) -> None:
 
 # Made once: to put one of these together takes as long as to run it.
 _ALIVE = "intents.expires_at > '-infinity'"
-_DECLARE = Statement(
-    text(
-        "INSERT INTO intents (object_key, message_id, expires_at)"  # noqa: S608 - our own words
-        " SELECT key, message_id, clock_timestamp() + :ttl_s * interval '1 second'"
-        " FROM unnest(CAST(:keys AS text[]), CAST(:message_ids AS text[])) AS declared (key, message_id) ORDER BY key"
-        f" ON CONFLICT (object_key) DO UPDATE SET expires_at = excluded.expires_at WHERE {_ALIVE} RETURNING object_key"
-    )
+_DECLARE = text(
+    "INSERT INTO intents (object_key, message_id, expires_at)"  # noqa: S608 - our own words
+    " SELECT key, message_id, clock_timestamp() + :ttl_s * interval '1 second'"
+    " FROM unnest(CAST(:keys AS text[]), CAST(:message_ids AS text[])) AS declared (key, message_id) ORDER BY key"
+    f" ON CONFLICT (object_key) DO UPDATE SET expires_at = excluded.expires_at WHERE {_ALIVE} RETURNING object_key"
 )
 # Each number of keys is a statement of its own: Postgres keeps its plan, while it plans for an array, whose length it
 # can't know, at each call.

@@ -34,19 +34,6 @@ def message_prefix(prefix: str, message_id: str) -> str:
     return f"{prefix}/{message_id}/"
 
 
-def original_folder(prefix: str, message_id: str) -> str:
-    """What the key of a message's original starts with."""
-    return f"{message_prefix(prefix, message_id)}original/"
-
-
-def folder_of(key: str) -> str:
-    return key[: key.rindex("/") + 1]
-
-
-def is_folder(key: str) -> bool:
-    return key.endswith("/")
-
-
 def upload_key(prefix: str, upload_id: str) -> str:
     """Where a client puts what it uploads directly: beside the prefix of all messages, never under it."""
     if not _PART.fullmatch(upload_id):

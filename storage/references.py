@@ -4,15 +4,13 @@ from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, select
 
-from storage.keys import folder_of
 from storage.tables import intents, transcripts, voices
 
 
 def known(connection: Connection, owners: Mapping[str, str]) -> set[str]:
     """Those keys of `owners` (key -> message id) that a row refers to or that somebody is about to refer to."""
-    declared = intents.c.object_key.in_({name for key in owners for name in (key, folder_of(key))})
-    pending = set(connection.execute(select(intents.c.object_key).where(declared)).scalars())
-    return referenced(connection, owners) | {key for key in owners if pending & {key, folder_of(key)}}
+    pending = connection.execute(select(intents.c.object_key).where(intents.c.object_key.in_(list(owners)))).scalars()
+    return referenced(connection, owners) | set(pending)
 
 
 def referenced(connection: Connection, owners: Mapping[str, str]) -> set[str]:

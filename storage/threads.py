@@ -23,7 +23,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from storage.driver import Session, Statement
 from storage.ids import new_id
 from storage.tables import NOW, messages, participants, plays, threads, voices
 
@@ -105,10 +104,10 @@ def page(connection: Connection, viewer: str, *, limit: int, before: tuple[datet
     return [Thread(**row._mapping) for row in connection.execute(query)]
 
 
-def has_member(session: Session, thread_id: str, user_id: str, *, staying: bool = False) -> bool:
+def has_member(connection: Connection, thread_id: str, user_id: str, *, staying: bool = False) -> bool:
     """With `staying` they can't leave before the transaction ends."""
     query = _IS_STAYING if staying else _IS_MEMBER
-    return bool(query.rows(session, {"thread": thread_id, "user": user_id}))
+    return connection.execute(query, {"thread": thread_id, "user": user_id}).first() is not None
 
 
 def named(connection: Connection, ids: Collection[str], external_ids: Collection[str]) -> dict[tuple[str, str], str]:
@@ -267,6 +266,5 @@ def _membership(thread_id: Any, user_id: Any) -> Any:
 
 
 # Made once: to put one of these together takes as long as to run it.
-_MEMBER = select(participants.c.user_id).where(_membership(bindparam("thread"), bindparam("user")))
-_IS_MEMBER = Statement(_MEMBER)
-_IS_STAYING = Statement(_MEMBER.with_for_update(read=True, key_share=True))
+_IS_MEMBER = select(participants.c.user_id).where(_membership(bindparam("thread"), bindparam("user")))
+_IS_STAYING = _IS_MEMBER.with_for_update(read=True, key_share=True)

@@ -7,10 +7,8 @@ import pytest
 
 from pipeline import sweeping
 from pipeline.context import Context
-from pipeline.reaper import Reaper
-from storage import intents
 from storage.ids import new_id
-from storage.keys import folder_of, object_key, original_folder
+from storage.keys import object_key
 from tests.pipeline.conftest import Upload, sql
 
 Objects = Callable[[str], set[str]]
@@ -58,34 +56,18 @@ def test_a_database_restored_from_an_older_copy_costs_no_voice(
     assert objects(forgotten) == {"original"}
 
 
-@pytest.mark.parametrize("declared", ["its key", "its folder"])
 @pytest.mark.usefixtures("_everything_is_old")
-def test_an_object_on_its_way_and_one_that_is_not_ours_are_left_alone(context: Context, declared: str) -> None:
+def test_an_object_on_its_way_and_one_that_is_not_ours_are_left_alone(context: Context) -> None:
     orphan = put_orphan(context)
     foreign = f"{context.settings.storage.s3_prefix}/notes.txt"
     context.store.put(foreign, b"x", size=1, content_type="text/plain")
     sql(
         context,
         "INSERT INTO intents VALUES (:key, :message, now() + interval '1 h')",
-        key=orphan if declared == "its key" else folder_of(orphan),
+        key=orphan,
         message=orphan.split("/")[1],
     )
     report = sweeping.sweep(context, force=True, dry_run=False)
     assert (report.unknown, report.foreign) == (0, 1)
     assert context.store.head(orphan) is not None
     assert context.store.head(foreign) is not None
-
-
-def test_of_folders_that_came_to_nothing_what_no_row_refers_to_is_deleted(
-    context: Context, upload: Upload, objects: Objects
-) -> None:
-    """One that is used after all, one that nobody used, one with an object of a sender that died."""
-    used, orphan = upload("late.ogg"), put_orphan(context)
-    prefix = context.settings.storage.s3_prefix
-    folders = {original_folder(prefix, message): message for message in (used, new_id("msg"))}
-    with context.database.transaction() as connection:
-        intents.declare_all(connection, {**folders, folder_of(orphan): orphan.split("/")[1]}, ttl_s=-1)
-    Reaper(context).sweep_intents()
-    assert sql(context, "SELECT * FROM intents") == []
-    assert objects(used) == {"original"}
-    assert context.store.head(orphan) is None
