@@ -120,6 +120,13 @@ def test_a_client_that_goes_away_leaves_nothing_and_frees_its_key(
     assert _intents(server) == before
 
 
+def test_what_is_sent_one_after_the_other_sorts_so_by_id(alice: Person, thread: str, recording: bytes) -> None:
+    """Clients keep messages in the order of their ids."""
+    path = f"/v1/threads/{thread}/voice-messages"
+    sent = [alice.post(path, content=recording).json()["id"] for _ in range(20)]
+    assert sent == sorted(sent)
+
+
 def test_an_outage_of_the_object_store_is_told_and_harms_nothing(
     server: Server, thread: str, alice: Person, recording: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,8 +178,6 @@ def _stored(server: Server, message: str) -> bytes:
 
 
 def _intents(server: Server) -> set[str]:
-    """Uploads that other tests broke off have left theirs for the sweep; what is declared for others to come is not
-    meant."""
-    server.services.intake.close()
+    """Uploads that other tests broke off have left theirs for the sweep."""
     with server.services.database.transaction() as connection:
         return set(connection.execute(select(intents.c.object_key)).scalars())
