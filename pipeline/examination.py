@@ -10,6 +10,7 @@ from storage.database import Database
 from storage.errors import StorageUnavailable
 from storage.migrate import current, head
 from storage.objects import ObjectStore
+from storage.server_log import reasons_for_values
 from transcode import jail_report
 from transcribe import ModelError, resolve_model
 
@@ -31,7 +32,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
     database = Database(settings.storage.database_url, pool_size=1)
     try:
         with database.transaction() as connection:
-            revision = current(connection)
+            revision, logged = current(connection), reasons_for_values(connection)
     except StorageUnavailable as error:
         yield Finding("error", "Postgres", f"{error}; check EARSHOT_DATABASE_URL")
         return
@@ -43,6 +44,11 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "error", "Postgres", f"at revision {revision}, this version needs {head()}: run `earshot migrate`"
         )
+    if logged:
+        detail = f"would hold what people say and write ({', '.join(logged)}): set log_parameter_max_length"
+        yield Finding("warning", "Postgres log", f"{detail} and log_parameter_max_length_on_error to 0")
+    else:
+        yield Finding("ok", "Postgres log", "holds nothing of what people say and write")
 
 
 def _bucket(settings: Settings) -> Iterator[Finding]:

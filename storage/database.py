@@ -37,6 +37,8 @@ class Database:
             pool_timeout=10,
             # The one that was used last has its statements prepared, and needs no question whether it still lives.
             pool_use_lifo=True,
+            # Errors go to logs, which hold nothing of what people say and write.
+            hide_parameters=True,
             connect_args={
                 "connect_timeout": 3,
                 "application_name": self._application_name,

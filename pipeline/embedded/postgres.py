@@ -36,6 +36,8 @@ _SETTINGS = {
     "wal_buffers": "16MB",
     "checkpoint_completion_target": "0.5",
     "log_min_duration_statement": "1000",
+    # Not what it was about: pieces of recordings, texts, names.
+    "log_parameter_max_length": "0",
 }
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
+from sqlalchemy import text
 
 from pipeline.embedded import PartFailed, Stack, StartCancelled, broker, postgres, s3, undertaker, unprivileged
 from pipeline.embedded.data_dir import Credentials, DataDir
@@ -21,6 +22,7 @@ from pipeline.embedded.parts import Part
 from pipeline.embedded.ports import free_port, is_free
 from pipeline.embedded.process import Process
 from pipeline.embedded.supervisor import Supervisor
+from storage.database import Database
 from storage.objects import ObjectStore
 from tests.stack import S3, storage_settings, wait_until
 
@@ -189,6 +191,23 @@ class TestServers:
         process.ask_to_stop(signal.SIGINT)
         process.end(10)
         assert process.exit_status() == 0
+
+    def test_postgres_writes_of_a_slow_statement_not_what_it_was_about(self, data: DataDir) -> None:
+        log, env, port = data.log("postgres"), for_servers(data), free_port()
+        postgres.create_cluster(data.postgres, "secret", log, env, sync=False)
+        process = postgres.start(data.postgres, port, log, env)
+        wait_until(lambda: postgres.ready(port, "secret"), process)
+        database = Database(postgres.url(port, "secret"))
+        slow = text("SELECT pg_sleep(1.1), CAST(:said AS text), length(CAST(:heard AS bytea))")
+        with database.reading() as connection:
+            connection.execute(slow, {"said": "between us", "heard": b"a voice"})
+        database.close()
+        process.ask_to_stop(signal.SIGINT)
+        process.end(patience_s=10)
+        written = log.read_text()
+        assert "pg_sleep" in written
+        assert "between us" not in written
+        assert b"a voice".hex() not in written
 
     def test_postgres_makes_its_cluster_again_after_a_killed_attempt(self, data: DataDir) -> None:
         unfinished = data.postgres.with_name("postgres.new")

@@ -4,6 +4,7 @@ import time
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DataError
 
 from storage.database import Database
 from storage.driver import Statement
@@ -54,6 +55,17 @@ def test_where_one_was_lost_all_that_rest_are_asked(postgres_url: str, hold: str
         assert not {Statement(PID).rows(each, {})[0][0] for each in (first, second, third)} & set(pids)
     database.close()
     other.close()
+
+
+def test_errors_tell_nothing_of_what_a_statement_was_about(database_url: str) -> None:
+    database = Database(database_url)
+    with pytest.raises(DataError) as failed, database.transaction() as connection:
+        connection.execute(
+            text("SELECT 1 / CAST(:zero AS int), CAST(:said AS text)"), {"zero": 0, "said": "between us"}
+        )
+    assert "division by zero" in str(failed.value)
+    assert "between us" not in str(failed.value)
+    database.close()
 
 
 def test_reading_sees_what_was_committed_between_statements(database_url: str) -> None:
