@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import sys
 
 import typer
@@ -49,6 +50,8 @@ def main() -> None:
     # What these libraries tell at every step is not for the person at the terminal.
     for talkative in ("httpx", "alembic.runtime"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
+    # An image of this process's memory holds voices and texts, and would stay where it fell.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     try:
         app()
     except ValidationError as error:

@@ -1,6 +1,7 @@
 """Worker and reaper as processes of their own, on a broker that forgets."""
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -103,6 +104,17 @@ def test_a_killed_workers_job_is_done_by_the_next_and_its_copy_of_the_voice_is_r
     wait_until(transcribed(read, message_id), worker)
     assert not list(temporary.glob("*/original"))
     assert [row.count for row in sql(context, "SELECT count(*) AS count FROM jobs WHERE state <> 'done'")] == [0]
+
+
+def test_no_image_of_a_workers_memory_stays_when_it_crashes(context: Context, start: Start, tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    try:
+        worker = start("worker", "--queues", "media")
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+    wait_until(lambda: "ready" in worker.last_words(), worker)
+    assert resource.prlimit(worker.pid, resource.RLIMIT_CORE) == (0, hard)
 
 
 def test_a_worker_of_an_unknown_queue_says_which_there_are(start: Start) -> None:
