@@ -9,7 +9,8 @@ import { clock, day } from "./words.js";
 /** {item, message, date, update(message)}. */
 export function makeRow(client, message) {
   const made = message.kind === "voice" ? voiceBubble(client) : textBubble(client);
-  const item = h("li", { class: "row", "data-id": message.id, "data-mine": message.sender_id === client.user });
+  const mine = message.sender_id === client.user;
+  const item = h("li", { class: "row", "data-id": message.id, "data-at": sortable(message.created_at), "data-mine": mine });
   const row = {
     item,
     date: day(message.created_at),
@@ -22,6 +23,11 @@ export function makeRow(client, message) {
   row.update(message);
   item.append(avatar(message.sender_id), made.bubble);
   return row;
+}
+
+/** A moment that sorts as text: the server leaves out a fraction that is zero. */
+function sortable(at) {
+  return at.replace(/(\.\d+)?Z$/, (_, fraction = ".") => fraction.padEnd(7, "0"));
 }
 
 /** Day lines, and who begins to speak: what a row shows of the one before it. */

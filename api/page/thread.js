@@ -162,7 +162,7 @@ export class Thread {
     for (const [index, message] of page.items.entries()) {
       if (index && index % AT_ONCE === 0) await breath();
       this.#live.know(message);
-      this.#insert(message);
+      this.#insert(message, { isOlder: true });
     }
     this.#cursor = page.next_cursor ?? "";
     this.#showTop();
@@ -180,24 +180,27 @@ export class Thread {
     say(this.top, this.#cursor ? "Loading earlier messages…" : this.#rows.size ? "" : "Say something.");
   }
 
-  #insert(message) {
+  #insert(message, { isOlder = false } = {}) {
     const there = this.#rows.get(message.id);
     if (there) return there.update(message);
     const row = makeRow(this.#client, message);
     this.#rows.set(message.id, row);
-    const after = this.#firstAfter(message.id);
+    const after = this.#firstAfter(row.item.dataset.at, isOlder);
     this.list.insertBefore(row.item, after);
     this.#follow(row.item);
     if (after) this.#follow(after);
     if (this.#cursor !== null) this.#showTop();
   }
 
-  /** Ids sort by age. Nearly all messages go to one of the ends. */
-  #firstAfter(id) {
+  /**
+   * By when they arrived, which is the server's order; ids are older where a recording took long to store. Pages come
+   * newest first. Nearly all messages go to one of the ends.
+   */
+  #firstAfter(at, isOlder) {
     const { firstElementChild: first, lastElementChild: last } = this.list;
-    if (!first || last.dataset.id < id) return null;
-    if (first.dataset.id > id) return first;
-    return [...this.list.children].find((item) => item.dataset.id > id);
+    const isAfter = (item) => item.dataset.at > at || (isOlder && item.dataset.at === at);
+    if (!first || !isAfter(last)) return null;
+    return isAfter(first) ? first : [...this.list.children].find(isAfter);
   }
 
   #follow(item) {

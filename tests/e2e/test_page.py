@@ -1,10 +1,16 @@
 """Threads and messages on the page."""
 
 import re
+import time
+from contextlib import closing
 
+import pytest
 from playwright.sync_api import Route, expect
 
 from pipeline.embedded import StackInfo
+from storage import messages
+from storage.database import Database
+from storage.ids import new_id
 from tests.e2e.accessibility import assert_accessible
 from tests.e2e.conftest import Visiting
 from tests.e2e.people import Person
@@ -68,6 +74,25 @@ def test_what_was_said_before_ones_own_last_word_is_read_too(alice: Person, bob:
     expect(row).to_contain_text("1 unread")
     visitor.open(thread)
     expect(row).not_to_contain_text("unread")
+
+
+def test_messages_stand_in_the_order_in_which_they_arrived(
+    stack: StackInfo, alice: Person, bob: Person, visit: Visiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The id of one that took long to store is older than that of what was written meanwhile."""
+    thread = bob.start_thread("alice")
+    first = bob.write(thread, "First")
+    visitor = visit(alice)
+    items = visitor.open(thread).get_by_role("list", name="Messages").get_by_role("listitem")
+    expect(items).to_have_count(1)
+    with monkeypatch.context() as slow, closing(Database(stack.environment["EARSHOT_DATABASE_URL"])) as database:
+        slow.setattr("storage.messages.new_id", lambda prefix: new_id(prefix, at=time.time() - 60))
+        with database.transaction() as connection:
+            assert messages.add_text(connection, thread.id, bob.name, "Second") < first["id"]
+    expect(items).to_contain_text(["First", "Second"])
+    expect(visitor.page.get_by_role("link", name=re.compile(thread.title))).not_to_contain_text("unread")
+    visitor.page.reload()
+    expect(items).to_contain_text(["First", "Second"])
 
 
 def test_a_thread_can_be_started(alice: Person, bob: Person, visit: Visiting) -> None:
