@@ -13,8 +13,7 @@ from api.errors import KINDS, Problem, not_found, problem_response
 from ingest.errors import Refused
 from ingest.receive import ClientGone
 from ingest.turns import NoUpload
-from ingest.voice import NoThread
-from storage.errors import StorageFull, StorageUnavailable
+from storage.errors import NoThread, StorageFull, StorageUnavailable
 from storage.idempotency import InProgress
 
 log = logging.getLogger(__name__)

@@ -98,6 +98,16 @@ def seen_voice(connection: Connection, message_id: str, user: str) -> tuple[mess
     return message, message.voice
 
 
+def held_voice(
+    connection: Connection, message_id: str, user: str, *, together: bool = False
+) -> tuple[messages.Message, messages.Voice]:
+    """For who writes of it: neither is it deleted nor is the user erased before the transaction ends."""
+    message, _ = seen_voice(connection, message_id, user)
+    require_member(connection, message.thread_id, user, staying=True)
+    messages.hold(connection, message_id, together=together)
+    return seen_voice(connection, message_id, user)
+
+
 def require_ready(voice: messages.Voice) -> None:
     if voice.state != "ready":
         why = f": {voice.error_message}" if voice.error_message else ""

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 from api.answers import answers, json_answer, nothing
 from api.auth import ActingUser
 from api.errors import not_found
-from api.messages import seen_voice
+from api.messages import held_voice, seen_voice
 from api.models import Played, Read
 from api.services import Here
 from api.threads import require_member
@@ -27,7 +27,7 @@ class PlayView(BaseModel):
 def played(message_id: str, body: Played, here: Here, user: ActingUser) -> Response:
     """Where the listener is, on every device; the first complete play tells the sender."""
     with here.database.transaction() as connection:
-        message, _ = seen_voice(connection, message_id, user)
+        message, _ = held_voice(connection, message_id, user, together=True)
         first = plays.mark(connection, message_id, user, position_ms=body.position_ms, completed=body.completed)
         if first and user != message.sender_id:
             events.add(connection, "receipt.played", thread_id=message.thread_id, message_id=message_id, user_id=user)

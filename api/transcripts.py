@@ -10,7 +10,7 @@ from api import paging
 from api.answers import answers, json_answer
 from api.auth import ActingUser, AnyCaller
 from api.errors import Problem, not_found
-from api.messages import require_ready, seen, seen_voice
+from api.messages import held_voice, require_ready, seen, seen_voice
 from api.models import Correction, NewTranscript
 from api.once import Key, Made, once
 from api.reprocess import is_model_name, require_model
@@ -113,7 +113,7 @@ def transcribe_again(
         raise Problem("invalid_request", "body.model: the name of a model, such as base")
     require_model(body.model)
     with here.database.transaction() as connection:
-        _, voice = seen_voice(connection, message_id, user)
+        _, voice = held_voice(connection, message_id, user)
         made = once(connection, request, user, key, body, lambda: _add_version(connection, message_id, voice, body))
         version = transcripts.get(connection, message_id, made.resource_id)
         if version is None:
@@ -129,7 +129,7 @@ def transcribe_again(
 def activate_version(message_id: str, transcript_id: str, here: Here, caller: AnyCaller, user: ActingUser) -> Response:
     """Shows this version from now on. For the sender, the host application and operators."""
     with here.database.transaction() as connection:
-        message, _ = seen_voice(connection, message_id, user)
+        message, _ = held_voice(connection, message_id, user)
         if message.sender_id != user and not (caller.is_service or caller.is_admin):
             raise Problem("forbidden", "only its sender may choose a message's transcript")
         version = transcripts.get(connection, message_id, transcript_id) if is_id("tra", transcript_id) else None
@@ -163,7 +163,7 @@ def uncorrect(message_id: str, here: Here, user: ActingUser) -> Response:
 
 def _change_correction(here: Services, message_id: str, user: str, text: str | None) -> Response:
     with here.database.transaction() as connection:
-        message, voice = seen_voice(connection, message_id, user)
+        message, voice = held_voice(connection, message_id, user)
         if message.sender_id != user:
             raise Problem("forbidden", "only its sender may correct what a message says")
         require_ready(voice)

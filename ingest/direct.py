@@ -122,7 +122,7 @@ class Direct:
             with self._store.get(source) as stream:
                 promised = _seen(stream, upload.length)
             container = sniffed(promised.head)
-            key = self._intake.declare_original(message_id, promised.sha256, container)
+            key = self._intake.declare_original(message_id, promised.sha256, container, sender=upload.user_id)
             self._store.copy(source, key, content_type=container.mime_type)
             return self._accept(upload, message_id, key, promised)
         except ObjectMissing as error:

@@ -7,10 +7,11 @@ from dataclasses import replace
 from ingest.errors import Refused
 from ingest.recent import Recent
 from ingest.spool import Pieces, Spool
-from ingest.voice import Intake, NoThread, Upload
+from ingest.voice import Intake, Upload
 from storage import uploads
 from storage.database import Database
 from storage.driver import Session
+from storage.errors import NoThread
 from storage.jobs import Queue
 from storage.uploads import NotAccepted, StoredUpload
 
@@ -31,23 +32,28 @@ class Finisher:
         what is in rows is not lost, and can be tried again.
         """
         try:
+            return self._finished(upload, pieces)
+        except NotAccepted:
+            return None
+
+    def give_up(self, upload: StoredUpload) -> None:
+        """Lets the next one try at once."""
+        with self._database.writing() as connection:
+            uploads.let_go(connection, upload.id, upload.id)
+
+    def _finished(self, upload: StoredUpload, pieces: list[bytes] | None) -> StoredUpload:
+        """Finished or refused; raises NotAccepted."""
+        try:
             if pieces is not None:
                 return self._make_message(upload, Pieces(pieces), uploads.complete)
             if known := self._recent.take(upload.id, upload.length):
                 return self._make_message(upload, Pieces(known), uploads.finish)
             with self._read_again(upload) as spool:
                 return self._make_message(upload, spool, uploads.finish)
-        except NotAccepted:
-            return None
         except NoThread:
             return self._refuse(upload, Refused("not_found", "you are no longer in the thread that this was for"))
         except Refused as error:
             return self._refuse(upload, error)
-
-    def give_up(self, upload: StoredUpload) -> None:
-        """Lets the next one try at once."""
-        with self._database.writing() as connection:
-            uploads.let_go(connection, upload.id, upload.id)
 
     @contextmanager
     def _read_again(self, upload: StoredUpload) -> Iterator[Spool]:

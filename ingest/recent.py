@@ -42,7 +42,8 @@ class Recent:
             self._drop_before(now - _SOON_S)
             kept = self._kept.pop(upload.id, None) or _Kept(upload, now)
             self._size -= kept.size
-            if kept.size != offset or not self._has_room(upload, kept.size + len(piece)):
+            is_next = kept.size == offset and upload.state == "open"
+            if not is_next or not self._has_room(upload, kept.size + len(piece)):
                 return
             kept.upload, kept.touched = upload, now
             kept.pieces.append(piece)

@@ -17,8 +17,8 @@ from ingest.quota import Quota
 from ingest.recent import Recent
 from ingest.spool import Spool
 from ingest.turns import NoUpload, Turns, raise_refusal
-from ingest.voice import NoThread, sniffed
-from storage import idempotency, messages, threads, uploads
+from ingest.voice import sniffed
+from storage import idempotency, messages, uploads
 from storage.database import Database
 from storage.driver import Session
 from storage.errors import StorageFull, StorageUnavailable
@@ -60,7 +60,7 @@ class Resumable:
     async def create(self, new: NewUpload, path: str, key: str | None) -> Created:
         """Raises NoThread, NoUpload (what the key made is gone), Refused (`rate_limited`, `idempotency_mismatch`)."""
         create = partial(self._create, new=new, path=path, key=key)
-        # Who only asks whether the sender is in the thread needs no transaction for it.
+        # To ask whether the sender is in the thread, and to create it, is one statement.
         needed = key is not None or self._quota.counts
         created: Created = await self._statements.run(self._turns.together if needed else self._turns.at_once, create)
         if created.replayed:
@@ -104,8 +104,6 @@ class Resumable:
         return await self._finished(upload)
 
     def _create(self, connection: Connection, new: NewUpload, path: str, key: str | None) -> Created:
-        if not threads.has_member(connection, new.thread_id, new.user_id):
-            raise NoThread
         claim = idempotency.begin(connection, new.user_id, path, key) if key is not None else None
         fingerprint = hashlib.sha256(repr(new).encode()).hexdigest()
         if isinstance(claim, idempotency.Finished):

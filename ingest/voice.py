@@ -20,7 +20,7 @@ from ingest.spool import MEMORY_BYTES, Pieces, Spool
 from storage import arrivals, idempotency, intents, messages, threads
 from storage.database import Database
 from storage.driver import Session
-from storage.errors import ObjectSwept, StorageFull, StorageUnavailable
+from storage.errors import NoThread, ObjectSwept, StorageFull, StorageUnavailable
 from storage.ids import new_id
 from storage.keys import object_key
 from storage.objects import ObjectStore
@@ -33,10 +33,6 @@ INTENT_TTL_S = 900
 Ticket = idempotency.Claim | idempotency.Finished | None
 # What else happens in the transaction that makes the message, given its id; what this raises undoes it.
 Settle = Callable[[Connection, str], None]
-
-
-class NoThread(Exception):
-    """There is no such thread for this sender."""
 
 
 @dataclass(frozen=True)
@@ -118,11 +114,11 @@ class Intake:
         self._store.put(key, spool.body(), size=spool.size, content_type=container.mime_type, sha256=sha256)
         return self.commit(upload, message_id, messages.Original(key, spool.size, sha256, container.name), settle)
 
-    def declare_original(self, message_id: str, sha256: str, container: Container) -> str:
+    def declare_original(self, message_id: str, sha256: str, container: Container, *, sender: str | None = None) -> str:
         """The key under which the original may now be put."""
         key = self._original_key(message_id, sha256, container)
         with self._database.writing() as connection:
-            intents.declare(connection, message_id, [key], ttl_s=INTENT_TTL_S)
+            intents.declare(connection, message_id, [key], ttl_s=INTENT_TTL_S, sender=sender)
         return key
 
     def _original_key(self, message_id: str, sha256: str, container: Container) -> str:
@@ -131,11 +127,13 @@ class Intake:
     def commit(
         self, upload: Upload, message_id: str, original: messages.Original, settle: Settle | None
     ) -> messages.Message:
+        """Where the database is away the sweep finds the original when its intent runs out; else it is given up."""
         try:
             return self._commit(upload, message_id, original, settle)
-        except ObjectSwept:
-            # It may have been put after the sweep.
-            self.give_up(message_id, original.object_key)
+        except Exception as error:
+            if isinstance(error, ObjectSwept) or not isinstance(error, StorageUnavailable | StorageFull):
+                # It may have been put after a sweep.
+                self.give_up(message_id, original.object_key)
             raise
 
     def give_up(self, message_id: str, key: str) -> None:

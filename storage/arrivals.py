@@ -122,8 +122,8 @@ def _pending(transcript_id: str) -> StoredTranscript:
 
 _EXPECTATION = Statement(
     text(
-        "INSERT INTO intents (object_key, message_id, expires_at)"
-        " SELECT :object_key, :id, clock_timestamp() + make_interval(secs => :ttl_s)"
+        "INSERT INTO intents (object_key, message_id, expires_at, sender_id)"
+        " SELECT :object_key, :id, clock_timestamp() + make_interval(secs => :ttl_s), user_id"
         " FROM participants WHERE thread_id = :thread_id AND user_id = :sender_id"
     )
 )

@@ -9,6 +9,10 @@ class ObjectSwept(StorageUnavailable):
     """An intent ran out before anything referred to its object: that is gone, or will be, and is to be put again."""
 
 
+class NoThread(Exception):
+    """There is no such thread for this person."""
+
+
 class StorageFull(Exception):
     """The disk behind Postgres or S3 is full."""
 

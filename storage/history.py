@@ -109,9 +109,9 @@ def _move_marks(connection: Connection, thread_id: str, before: Sequence[int], a
 
     marks = (participants.c.visible_after_seq, participants.c.read_seq)
     behind = or_(*(mark.between(0, before[-1] - 1) for mark in marks))
-    rows = connection.execute(
-        select(participants.c.user_id, *marks).where(participants.c.thread_id == thread_id, behind).with_for_update()
-    ).all()
+    found = select(participants.c.user_id, *marks).where(participants.c.thread_id == thread_id, behind)
+    # Who sends meanwhile holds their row's key, and waits for the thread.
+    rows = connection.execute(found.with_for_update(key_share=True)).all()
     for row in rows:
         connection.execute(
             update(participants)

@@ -40,16 +40,21 @@ _DOOMED: ColumnElement[datetime] = literal_column("'-infinity'::timestamptz")
 ALIVE = intents.c.expires_at > _DOOMED
 
 
-def declare(connection: Connection, message_id: str, keys: Iterable[str], *, ttl_s: float) -> None:
-    """StorageUnavailable when one of the keys is doomed: its object may be deleted at any moment, so not now."""
+def declare(
+    connection: Connection, message_id: str, keys: Iterable[str], *, ttl_s: float, sender: str | None = None
+) -> None:
+    """StorageUnavailable when one of the keys is doomed: its object may be deleted at any moment, so not now.
+    `sender` is whose original it is."""
     owners = dict.fromkeys(keys, message_id)
-    if declare_all(connection, owners, ttl_s=ttl_s) != owners.keys():
+    if declare_all(connection, owners, ttl_s=ttl_s, sender=sender) != owners.keys():
         raise being_swept()
 
 
-def declare_all(connection: Connection, owners: Mapping[str, str], *, ttl_s: float) -> set[str]:
+def declare_all(
+    connection: Connection, owners: Mapping[str, str], *, ttl_s: float, sender: str | None = None
+) -> set[str]:
     """Keys are given with their message ids; returned are those that are not doomed."""
-    values = {"keys": list(owners), "message_ids": list(owners.values()), "ttl_s": ttl_s}
+    values = {"keys": list(owners), "message_ids": list(owners.values()), "ttl_s": ttl_s, "sender": sender}
     return set(connection.execute(_DECLARE, values).scalars())
 
 
@@ -162,8 +167,8 @@ def erased(connection: Connection, message_id: str) -> None:
 # Made once: to put one of these together takes as long as to run it.
 _ALIVE = "intents.expires_at > '-infinity'"
 _DECLARE = text(
-    "INSERT INTO intents (object_key, message_id, expires_at)"  # noqa: S608 - our own words
-    " SELECT key, message_id, clock_timestamp() + :ttl_s * interval '1 second'"
+    "INSERT INTO intents (object_key, message_id, expires_at, sender_id)"  # noqa: S608 - our own words
+    " SELECT key, message_id, clock_timestamp() + :ttl_s * interval '1 second', CAST(:sender AS text)"
     " FROM unnest(CAST(:keys AS text[]), CAST(:message_ids AS text[])) AS declared (key, message_id) ORDER BY key"
     f" ON CONFLICT (object_key) DO UPDATE SET expires_at = excluded.expires_at WHERE {_ALIVE} RETURNING object_key"
 )

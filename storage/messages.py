@@ -153,6 +153,15 @@ def owner(connection: Connection, message_id: str) -> tuple[str, str, bool] | No
     return None if row is None else (row[0], row[1], row[2])
 
 
+def hold(connection: Connection, message_id: str, *, together: bool = False) -> None:
+    """Keeps the message from being deleted before the transaction ends; with `together` others may do so too.
+
+    For what writes of a message's content: what is not committed yet a deletion would not see. Read the message again
+    then: it may be gone by now.
+    """
+    connection.execute(_SHARE if together else _HOLD, {"message_id": message_id})
+
+
 def is_deleted(connection: Connection, message_id: str) -> bool:
     found = owner(connection, message_id)
     return found is None or found[2]
@@ -279,3 +288,5 @@ _PAGE = (
     .order_by(messages.c.seq.desc())
     .limit(bindparam("limit", type_=BigInteger))
 )
+_LIVING = select(messages.c.id).where(messages.c.id == bindparam("message_id"), messages.c.deleted_at.is_(None))
+_HOLD, _SHARE = _LIVING.with_for_update(key_share=True), _LIVING.with_for_update(read=True)

@@ -15,6 +15,7 @@ from storage.tables import (
     erasures,
     events,
     idempotency_keys,
+    intents,
     participants,
     plays,
     transcripts,
@@ -123,14 +124,15 @@ def _remove_messages(connection: Connection, ids: Sequence[str]) -> dict[str, in
 
 
 def _has_objects(connection: Connection, user_id: str) -> bool:
-    """Whether objects of the person's messages, or what they put for a direct upload, may still be there."""
+    """Whether objects of the person's messages, or what they put that became none, may still be there."""
     left = (
         select(erasures.c.message_id)
         .join(messages_table, messages_table.c.id == erasures.c.message_id)
         .where(messages_table.c.sender_id == user_id, erasures.c.emptied.is_(False))
     )
     unswept = select(uploads.c.id).where(uploads.c.user_id == user_id, uploads.c.sweep_at <= func.clock_timestamp())
-    return any(connection.execute(query.limit(1)).first() is not None for query in (left, unswept))
+    pending = select(intents.c.object_key).where(intents.c.sender_id == user_id)
+    return any(connection.execute(query.limit(1)).first() is not None for query in (left, unswept, pending))
 
 
 def _count(connection: Connection, table: Any, ids: Sequence[str]) -> int:

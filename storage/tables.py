@@ -371,6 +371,8 @@ intents = Table(
     Column("object_key", Text, primary_key=True),
     Column("message_id", Text, nullable=False),
     _moment("expires_at", nullable=False),
+    # Whose original it is.
+    Column("sender_id", Text),
     Index("intents_expires_at_idx", "expires_at"),
     Index("intents_message_id_idx", "message_id"),
 )

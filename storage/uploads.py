@@ -21,13 +21,15 @@ from sqlalchemy import (
     case,
     delete,
     func,
+    literal,
     select,
     update,
 )
 
 from storage.driver import Session, Statement
+from storage.errors import NoThread
 from storage.ids import new_id
-from storage.tables import NOW, upload_chunks, uploads
+from storage.tables import NOW, participants, upload_chunks, uploads
 
 Method = Literal["tus", "direct"]
 # How long an upload waits for its next byte.
@@ -92,7 +94,11 @@ class NotAccepted(Exception):
 
 
 def create(session: Session, new: NewUpload) -> StoredUpload:
-    return StoredUpload(*_CREATE.rows(session, {**new.__dict__, "id": new_id("upl")})[0])
+    """One statement; raises NoThread for who is not in the thread, who stays in it before the transaction ends."""
+    rows = _CREATE.rows(session, {**new.__dict__, "id": new_id("upl")})
+    if not rows:
+        raise NoThread
+    return StoredUpload(*rows[0])
 
 
 def get(connection: Connection, upload_id: str, user_id: str, method: Method) -> StoredUpload | None:
@@ -285,14 +291,14 @@ def _ended(*conditions: ColumnElement[bool], **values: Any) -> Statement:
     return Statement(select(ended.c.id).add_cte(gone.cte("gone")))
 
 
+_GIVEN = {name: bindparam(name, type_=uploads.c[name].type) for name in ("id", *NewUpload.__dataclass_fields__)}
+_MEMBER = (
+    select(*_GIVEN.values(), literal("open"), _from_now(OPEN_TTL))
+    .where(participants.c.thread_id == _GIVEN["thread_id"], participants.c.user_id == _GIVEN["user_id"])
+    .with_for_update(read=True, key_share=True, of=participants)
+)
 _CREATE = Statement(
-    uploads.insert()
-    .values(
-        **{name: bindparam(name, type_=uploads.c[name].type) for name in ("id", *NewUpload.__dataclass_fields__)},
-        state="open",
-        expires_at=_from_now(OPEN_TTL),
-    )
-    .returning(*FIELDS)
+    uploads.insert().from_select([*_GIVEN, "state", "expires_at"], _MEMBER, include_defaults=False).returning(*FIELDS)
 )
 _MESSAGE = bindparam("message_id", type_=Text)
 _FINISH = _ended(state="finished", message_id=_MESSAGE)

@@ -2,10 +2,11 @@
 
 import base64
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import Text, select, text
 
@@ -16,9 +17,12 @@ from pipeline.letting_go import Retention, RetentionSettings
 from pipeline.reaper import Reaper
 from pipeline.rings import Ringer
 from pipeline.settings import PipelineSettings, Settings
-from storage import intents, messages, people, retention, threads, uploads
+from storage import intents, jobs, messages, people, plays, retention, search, threads, uploads
+from storage.errors import NoThread
 from storage.keys import message_prefix
-from storage.tables import erasures, metadata
+from storage.objects import ObjectStore
+from storage.tables import erasures, metadata, search_entries, transcripts, voices
+from storage.tables import plays as plays_table
 from storage.uploads import NewUpload
 from tests import stack
 from tests.api.conftest import Person, Server, code_of
@@ -107,6 +111,108 @@ def test_what_is_being_sent_when_a_person_is_forgotten_goes_too(
         assert forgotten.result()["removed"]["messages"] == 1
     assert bob.get(f"/v1/threads/{thread}/messages").json()["items"] == []
     assert code_of(alice.post(f"/v1/threads/{thread}/messages", json={"text": "after"})) == "not_found"
+
+
+def test_what_was_put_when_a_person_is_forgotten_is_waited_for(
+    server: Server,
+    alice: Person,
+    admin: Person,
+    thread: str,
+    recording: bytes,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It lies in the store already, and can't become a message any more."""
+    put, keys = ObjectStore.put, []
+
+    def put_and_forget(store: ObjectStore, key: str, *arguments: Any, **details: Any) -> None:
+        put(store, key, *arguments, **details)
+        keys.append(key)
+        monkeypatch.undo()
+        admin.delete(f"/v1/users/{alice.name}")
+        for _ in range(3):
+            Reaper(context).let_go()
+        assert admin.get(f"/v1/users/{alice.name}/erasure").json()["state"] == "running"
+
+    monkeypatch.setattr(ObjectStore, "put", put_and_forget)
+    assert code_of(alice.post(f"/v1/threads/{thread}/voice-messages", content=recording)) == "not_found"
+    Reaper(context).sweep_intents()
+    assert [server.services.store.head(key) for key in keys] == [None]
+    wait_for_report(admin, alice.name, Reaper(context))
+
+
+@pytest.mark.parametrize("deed", ["create", "mark"])
+def test_what_is_done_in_the_name_of_a_person_who_is_forgotten_goes_too(
+    server: Server,
+    bob: Person,
+    admin: Person,
+    thread: str,
+    played: str,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    deed: str,
+) -> None:
+    """An upload that begins, a play that is told: their transaction is waited for, and nothing comes after it."""
+    module = uploads if deed == "create" else plays
+    do, headers = getattr(module, deed), {"Tus-Resumable": "1.0.0", "Upload-Length": "9", "Idempotency-Key": "once"}
+    with ThreadPoolExecutor(1) as pool:
+        forgotten: list[Future[dict[str, Any]]] = []
+
+        def forgotten_meanwhile(*given: Any, **details: Any) -> Any:
+            done = do(*given, **details)
+            admin.delete(f"/v1/users/{bob.name}")
+            forgotten.append(pool.submit(wait_for_report, admin, bob.name, Reaper(context)))
+            stack.wait_until(lambda: waiting_for_a_lock(server))
+            return done
+
+        monkeypatch.setattr(module, deed, forgotten_meanwhile)
+        if deed == "create":
+            named = {"Upload-Metadata": f"thread_id {base64.b64encode(thread.encode()).decode()}"}
+            assert bob.post("/v1/uploads", headers=headers | named).status_code == 201
+        else:
+            told = bob.post(f"/v1/messages/{played}/played", json={"position_ms": 5, "completed": True})
+            assert told.status_code == 204
+        assert forgotten[0].result()["removed"]["uploads" if deed == "create" else "plays"] == 1
+    assert traces(server, bob.name) == set()
+    with server.services.database.transaction() as connection, pytest.raises(NoThread):
+        uploads.create(connection, NewUpload(bob.name, "tus", thread, 9))
+
+
+@pytest.mark.parametrize("deed", ["correct", "played", "transcribe"])
+def test_what_is_written_of_a_message_that_is_deleted_goes_too(
+    server: Server, alice: Person, thread: str, played: str, monkeypatch: pytest.MonkeyPatch, deed: str
+) -> None:
+    """A correction has its words in the search, a play its row: a deletion that did not see them would leave them."""
+    module, name = {"correct": (search, "refresh"), "played": (plays, "mark"), "transcribe": (jobs, "add")}[deed]
+    do, path = getattr(module, name), f"/v1/messages/{played}"
+    with server.services.database.transaction() as connection:
+        connection.execute(
+            text("UPDATE transcripts SET state='no_speech', text='' WHERE message_id = :id"), {"id": played}
+        )
+        connection.execute(text("DELETE FROM search_entries WHERE message_id = :id"), {"id": played})
+    with ThreadPoolExecutor(1) as pool:
+        deleted: list[Future[httpx.Response]] = []
+
+        def deleted_meanwhile(*given: Any, **details: Any) -> Any:
+            done = do(*given, **details)
+            deleted.append(pool.submit(alice.delete, path))
+            stack.wait_until(lambda: waiting_for_a_lock(server))
+            return done
+
+        monkeypatch.setattr(module, name, deleted_meanwhile)
+        if deed == "correct":
+            answer = alice.put(f"{path}/transcript/correction", json={"text": "my secret words"})
+        elif deed == "played":
+            answer = alice.post(f"{path}/played", json={"position_ms": 5, "completed": True})
+        else:
+            answer = alice.post(f"{path}/transcripts", json={})
+        assert answer.is_success
+        assert deleted[0].result().status_code == 204
+    with server.services.database.transaction() as connection:
+        for table in (search_entries, plays_table, transcripts, voices):
+            assert connection.execute(select(table).where(table.c.message_id == played)).all() == []
+        query = text("SELECT state FROM jobs WHERE message_id = :id AND state NOT IN ('done', 'cancelled')")
+        assert connection.execute(query, {"id": played}).all() == []
 
 
 def test_texts_have_no_objects_to_wait_for(

@@ -50,6 +50,14 @@ def test_an_outage_of_the_object_store_at_the_last_byte_keeps_all_bytes(
     assert [item["id"] for item in alice.get(f"/v1/threads/{thread}/messages").json()["items"]] == [found.message_id]
 
 
+def test_what_was_refused_stays_refused_with_its_last_byte(tus: Target) -> None:
+    body = b"not audio " * 20_000
+    url = tus.created(len(body))
+    assert tus.patch(url, 0, body[:70_000]).status == 415
+    assert tus.patch(url, 70_000, body[70_000:]).status == 415
+    assert tus.head(url).status == 415
+
+
 @pytest.mark.parametrize("other", ["appends", "terminates"])
 def test_a_last_piece_that_another_process_was_quicker_with_makes_no_second_message(
     server: Server, tus: Target, alice: Person, thread: str, monkeypatch: pytest.MonkeyPatch, other: str

@@ -12,10 +12,10 @@ from ingest.errors import Refused
 from ingest.quota import Quota
 from ingest.settings import IngestSettings
 from ingest.spool import Spool
-from ingest.voice import Accepted, Intake, NoThread, Ticket, Upload
+from ingest.voice import Accepted, Intake, Ticket, Upload
 from storage import idempotency, jobs, threads
 from storage.database import Database
-from storage.errors import StorageUnavailable
+from storage.errors import NoThread, StorageUnavailable
 from storage.intents import doom
 from storage.objects import ObjectStore
 from storage.tables import events, intents, messages

@@ -1,6 +1,7 @@
 """Where imported messages stand in a thread, and whom that concerns."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -54,6 +55,16 @@ def counts(database: Database, thread: str, viewer: str) -> tuple[int, int]:
         seen = threads.get(connection, thread, viewer)
     assert seen is not None
     return seen.unread_count, seen.unplayed_count
+
+
+def test_who_sends_meanwhile_is_not_waited_for(database: Database, thread: str) -> None:
+    """They hold their place in the thread and then want the thread, which the import has: neither could go on."""
+    for words in ("one", "two"):
+        write(database, thread, words)
+    with database.transaction() as sending, ThreadPoolExecutor(1) as pool:
+        assert threads.has_member(sending, thread, "alice", staying=True)
+        pool.submit(bring, database, thread, datetime.now(UTC) + timedelta(seconds=5)).result(timeout=10)
+        messages.add_text(sending, thread, "alice", "three")
 
 
 def test_history_is_in_order_of_its_times_whatever_came_first(database: Database, thread: str) -> None:
