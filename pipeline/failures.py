@@ -14,7 +14,7 @@ from transcribe import ModelError, TranscribeError
 log = logging.getLogger(__name__)
 # What would meet any other job here as well: storage, disk, memory of the machine, a jail that can't be put up.
 SURROUNDINGS = (StorageUnavailable, StorageFull, JailError, OSError, MemoryError)
-# What the job did not cause. A run may ask for a model that this worker does not have; other messages don't.
+# What the job did not cause. The jobs of a run wait until a worker has the model that it asks for.
 INFRASTRUCTURE = (*SURROUNDINGS, ModelError)
 
 
@@ -25,7 +25,7 @@ def settle(context: Context, job: Job, error: Exception) -> None:
             log.info("%s thrown away: %s", job.id, error)
         elif isinstance(error, Stopping):
             hand_back(context, job)
-        elif isinstance(error, INFRASTRUCTURE):
+        elif isinstance(error, INFRASTRUCTURE) and not _is_asked_in_vain(job, error):
             log.warning("%s waits: %s", job.id, error)
             _requeue(context, job, error)
         else:
@@ -71,6 +71,11 @@ def bury(connection: Connection, dead: DeadJob, cause: str = "worker_died", advi
         )
 
 
+def _is_asked_in_vain(job: Job, error: Exception) -> bool:
+    """A person asked for a model that is not here. Another worker may have it; none of five tries found that one."""
+    return isinstance(error, ModelError) and error.code == "model_missing" and job.run_id is None
+
+
 def _requeue(context: Context, job: Job, error: Exception) -> None:
     with context.database.transaction() as connection:
         jobs.requeue(connection, job, reason=f"{type(error).__name__}: {error}"[:500])
@@ -87,11 +92,13 @@ def _blame(context: Context, job: Job, error: Exception) -> None:
 
 def _cause(error: Exception) -> str:
     """A short code, of which there are few, so that failures can be counted by it."""
-    if isinstance(error, TranscribeError):
+    if isinstance(error, TranscribeError | ModelError):
         return error.code
     return "audio_gone" if isinstance(error, AudioGone) else type(error).__name__
 
 
 def _advice(error: Exception) -> str | None:
-    """For whoever asked for a language that this model does not know; all else is ours to put right."""
+    """For whoever asked for what there is not; all else is ours to put right."""
+    if isinstance(error, ModelError):
+        return "The model that was asked for is not available."
     return error.message if isinstance(error, TranscribeError) and error.code == "unknown_language" else None

@@ -18,7 +18,8 @@ class LeaseKeeper:
     def __init__(self, database: Database, lease_s: float) -> None:
         self.lease_s = lease_s
         self._database = database
-        self._held: dict[str, jobs.Job] = {}
+        # A claim that was lost may end while another one of the same job is held here.
+        self._held: dict[tuple[str, int], jobs.Job] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -26,7 +27,7 @@ class LeaseKeeper:
     @contextmanager
     def holding(self, claimed: Sequence[jobs.Job]) -> Iterator[None]:
         with self._lock:
-            self._held.update({job.id: job for job in claimed})
+            self._held.update({(job.id, job.token): job for job in claimed})
             if self._thread is None:
                 self._thread = threading.Thread(target=self._beat, name="leases", daemon=True)
                 self._thread.start()
@@ -35,7 +36,7 @@ class LeaseKeeper:
         finally:
             with self._lock:
                 for job in claimed:
-                    self._held.pop(job.id, None)
+                    self._held.pop((job.id, job.token), None)
 
     def close(self) -> None:
         self._stop.set()

@@ -1,8 +1,10 @@
 """From an accepted upload to a message that plays and reads, and every way in which a worker can lose it."""
 
 import io
+import time
 import wave
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from pipeline import failures, media, publishing, speech
 from pipeline.context import Context
 from pipeline.draining import Drain
 from pipeline.reaper import Reaper
-from storage import jobs, messages
+from storage import jobs, messages, transcripts
 from storage.errors import LeaseLost
 from storage.jobs import Job, Lane
 from storage.messages import Message
@@ -276,6 +278,43 @@ def test_a_language_that_the_model_does_not_know_is_told_with_what_to_do(
     assert (voice.state, voice.transcript.state, voice.transcript.error_code) == ("ready", "failed", "unknown_language")
     assert "such as en, de, es, or none to detect it" in (voice.transcript.error_message or "")
     assert [row.attempts for row in sql(context, "SELECT attempts FROM jobs WHERE queue = 'speech'")] == [1]
+
+
+def test_a_model_that_a_person_asks_for_in_vain_is_told_in_the_end(
+    context: Context, upload: Upload, read: Read
+) -> None:
+    message_id = upload("late.ogg")
+    drain(context)
+    with context.database.transaction() as connection:
+        version = transcripts.add_version(connection, message_id, language=None, model="large-v3")
+        jobs.add(connection, "speech", message_id, transcript_id=version)
+    for _ in range(jobs.MAX_FAILURES):
+        sql(context, "UPDATE jobs SET run_after = now()")
+        drain(context)
+    with context.database.transaction() as connection:
+        asked = transcripts.get(connection, message_id, version)
+    assert asked is not None
+    assert (asked.state, asked.error_code) == ("failed", "model_missing")
+    assert asked.error_message == "The model that was asked for is not available."
+    voice = read(message_id).voice
+    assert voice is not None
+    assert voice.transcript is not None
+    assert (voice.transcript.state, voice.transcript.version) == ("completed", 1)
+
+
+def test_the_end_of_a_lost_claim_does_not_end_the_next_one_of_the_same_process(
+    context: Context, upload: Upload
+) -> None:
+    upload("late.ogg")
+    first = claim(context, "media")
+    with ExitStack() as lost:
+        lost.enter_context(context.leases.holding([first]))
+        lose_the_lease(context)
+        with context.leases.holding([claim(context, "media")]):
+            lost.close()
+            time.sleep(context.leases.lease_s + 0.5)
+            query = "SELECT lease_until > clock_timestamp() AS lives FROM jobs"
+            assert [row.lives for row in sql(context, query)] == [True]
 
 
 def test_a_stopping_worker_hands_its_jobs_back(context: Context, upload: Upload, read: Read) -> None:
