@@ -72,7 +72,10 @@ def check(world: World, told: Told, *, deleted: Collection[str] = ()) -> Table:
     sweep(world)
     voices = {row.message_id: row for row in world.sql(_VOICES, threads=list(told.threads))}
     table = Table()
-    with httpx.Client(base_url=world.url, headers={"Authorization": f"Bearer {world.token('alice')}"}) as client:
+    authorization = {"Authorization": f"Bearer {world.token('alice')}"}
+    # An API that was killed again and again rests for seconds before it is started again.
+    patient = httpx.HTTPTransport(retries=7)
+    with httpx.Client(base_url=world.url, headers=authorization, transport=patient) as client:
         for message, sha256 in told.accepted.items():
             if message not in deleted:
                 _count(table, world, client, voices.get(message), sha256)
