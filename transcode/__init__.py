@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from transcode.containers import Container, sniff
-from transcode.errors import JailError, Rejected
+from transcode.errors import JailError, Rejected, TranscodeFailed
 from transcode.jail import JailReport, jail_report
 from transcode.settings import TranscodeSettings
 
@@ -18,6 +18,7 @@ __all__ = [
     "Media",
     "Rejected",
     "Rendition",
+    "TranscodeFailed",
     "TranscodeSettings",
     "jail_report",
     "make_speech",

@@ -14,6 +14,7 @@ from transcode.errors import Rejected
 from transcode.jail import Cell, Finished, run_jailed
 from transcode.log import DecodeLog, read_log
 from transcode.settings import MEBIBYTE, TranscodeSettings
+from transcode.threads import judge_threads
 from transcode.verdict import judge, judge_hidden, may_hide_sound
 
 # Channels of opposite polarity cancel out in the mix; one this much quieter than the recording has lost its sound.
@@ -38,7 +39,8 @@ class Sound:
 def decode(source: Path, folder: Path, settings: TranscodeSettings) -> Sound:
     """Decode the first audio track of `source` into `folder`.
 
-    Raises Rejected when the file is at fault, OSError or JailError when the machine is.
+    Raises Rejected when the file is at fault, OSError or JailError when the machine is, TranscodeFailed when that can't
+    be told.
     """
     container = identify(source)
     sound = _decode(source, container, folder, commands.MIX, settings)
@@ -149,4 +151,6 @@ def _run(arguments: list[str], fds: Sequence[int], settings: TranscodeSettings) 
         wall_s=settings.process_wall_s,
         file_bytes=commands.pcm_bytes(settings) + MEBIBYTE,
     )
-    return run_jailed(arguments, cell, settings.jail, fds)
+    finished = run_jailed(arguments, cell, settings.jail, fds)
+    judge_threads(finished, cell, settings.jail)
+    return finished

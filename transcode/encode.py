@@ -15,6 +15,7 @@ from transcode.errors import JailError
 from transcode.jail import Cell, run_jailed
 from transcode.levels import Level, level
 from transcode.settings import MEBIBYTE, TranscodeSettings
+from transcode.threads import judge_threads
 
 SPEECH_RATE = 16_000
 # The limiter sees samples, not what lies between them, and codecs overshoot what they are given: by up to 2 dB,
@@ -102,6 +103,7 @@ def _run(command: ffmpeg.nodes.OutputStream, pcm: BinaryIO, folder: Path, settin
         writable=folder.resolve(),
     )
     finished = run_jailed(arguments, cell, settings.jail, (pcm.fileno(),))
+    judge_threads(finished, cell, settings.jail)
     if finished.returncode != 0:
         raise JailError(f"encoding failed ({finished.returncode}): {finished.log[-300:]}")
 

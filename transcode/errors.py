@@ -16,3 +16,7 @@ class Rejected(Exception):
 
 class JailError(RuntimeError):
     """The jail could not do its work, whatever the file: infrastructure, worth another try."""
+
+
+class TranscodeFailed(RuntimeError):
+    """ffmpeg gave up on this file, and on nothing that others would want, too: worth another try, but not for ever."""

@@ -21,7 +21,7 @@ from transcode.launching import launch
 WALLS = {
     "landlock": "no file but ffmpeg, its libraries and the job folder",
     "seccomp": "no socket, no new process, no tracing",
-    "namespaces": "empty network and IPC namespaces, no capabilities",
+    "namespaces": "empty network and IPC namespaces, no capabilities, a limit on threads",
 }
 _LOG_HEAD_BYTES = 64 * 1024
 _LOG_TAIL_BYTES = 1024 * 1024
@@ -78,7 +78,7 @@ def jail_report() -> JailReport:
     """What isolation is in force; tried out, once per process, on the real ffmpeg."""
     walls = _walls()
     floor: tuple[str, ...] = (
-        "limits on memory, CPU, file size, open files, processes",
+        "limits on memory, CPU, file size, open files",
         "own session",
         "empty environment",
     )

@@ -133,25 +133,23 @@ def _limit(options: dict[str, list[str]], own_user_namespace: bool) -> None:
     _set_limit(resource.RLIMIT_FSIZE, int(options["file_bytes"][0]))
     _set_limit(resource.RLIMIT_NOFILE, 64)
     _set_limit(resource.RLIMIT_CORE, 0)
-    # Threads are counted per user; only in a namespace of its own does the count begin at none.
-    _set_limit(resource.RLIMIT_NPROC, 64 if own_user_namespace else _threads_of_user() + 64)
+    # Elsewhere the kernel counts every thread of this user on the whole host, which containers of the same user share
+    # and can't see: other people's threads would keep ffmpeg from starting its own. There seccomp forbids processes;
+    # threads need a stack each, of which the memory holds some 90, or thousands of small ones until the deadline.
+    if own_user_namespace and _counts_by_namespace(os.uname().release):
+        _set_limit(resource.RLIMIT_NPROC, 64)
+
+
+def _counts_by_namespace(release: str) -> bool:
+    """Whether threads in a user namespace of its own are counted from none, as Linux does since 5.14."""
+    major, minor = release.split(".")[:2]
+    return (int(major), int(minor)) >= (5, 14)
 
 
 def _set_limit(kind: int, limit: int) -> None:
     ceiling = resource.getrlimit(kind)[1]
     limit = limit if ceiling == resource.RLIM_INFINITY else min(limit, ceiling)
     resource.setrlimit(kind, (limit, limit))
-
-
-def _threads_of_user() -> int:
-    threads = 0
-    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
-        try:
-            if name.isdigit() and os.stat(f"/proc/{name}").st_uid == os.getuid():
-                threads += len(os.listdir(f"/proc/{name}/task"))
-        except OSError:
-            continue
-    return threads
 
 
 def _never_gain_privileges() -> None:

@@ -21,6 +21,7 @@ _UNSUPPORTED = re.compile(
     r"|Rematrix is needed between|Too many channels"
 )
 _OUT_OF_MEMORY = re.compile(r"Cannot allocate memory", re.I)
+_NO_THREADS = re.compile(r"^\[.*(?:pthread_create\(\) failed|Resource temporarily unavailable)", re.M)
 _SILENCE_LUFS = -70.0
 
 
@@ -77,6 +78,11 @@ def read_log(text: str, inputs: int = 1) -> DecodeLog:
         only_mono=layouts == {"mono"} and len(recording) == 1,
         mix_lufs=next(iter(_measurements(text, "mix")), None),
     )
+
+
+def lacks_threads(text: str) -> bool:
+    """Whether a thread could not be had; filters, which start some too, only tell the kernel's answer."""
+    return bool(_NO_THREADS.search(text))
 
 
 def _rates(text: str) -> tuple[int, ...]:

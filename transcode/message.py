@@ -30,7 +30,8 @@ class Media:
 def transcode(source: Path, folder: Path, settings: TranscodeSettings) -> Media:
     """Make a message of the recording `source`, its files in `folder`, a private one of the caller's.
 
-    Raises Rejected when the file is at fault; JailError or OSError when the machine is.
+    Raises Rejected when the file is at fault, JailError or OSError when the machine is, TranscodeFailed when that can't
+    be told.
     """
     sound = decode(source, folder, settings)
     try:
