@@ -13,6 +13,7 @@ from transcode.containers import HEAD_BYTES, OGG, Container, skip_id3, sniff
 from transcode.errors import Rejected
 from transcode.jail import Cell, Finished, run_jailed
 from transcode.log import DecodeLog, read_log
+from transcode.mending import mend
 from transcode.settings import MEBIBYTE, TranscodeSettings
 from transcode.threads import judge_threads
 from transcode.verdict import judge, judge_hidden, may_hide_sound
@@ -24,7 +25,8 @@ _SILENCE_LUFS = -70.0
 
 @dataclass(frozen=True)
 class Sound:
-    """`pcm`: mono 32-bit little-endian float at 48 kHz, `samples` of them, no longer than the limit allows.
+    """`pcm`: mono 32-bit little-endian float at 48 kHz, finite and bounded, `samples` of them, no more than the limit
+    allows.
 
     Loudness in LUFS (EBU R128, integrated; None: too quiet or too short to have one): of the recording as
     it came, and of its mono mix, which is what gets encoded.
@@ -98,8 +100,11 @@ def _decode_parts(
     judge(finished, log, samples / PCM_RATE, settings)
     if may_hide_sound(log):
         judge_hidden(_count(source, container, settings), settings)
-    mix_lufs = log.recording_lufs if log.only_mono else _mix_lufs(pcm, settings)
-    return Sound(pcm, samples, mix_lufs if log.recording_lufs is None else log.recording_lufs, mix_lufs)
+    # What had to be mended has led the meter astray.
+    mended = mend(pcm)
+    recording_lufs = None if mended else log.recording_lufs
+    mix_lufs = recording_lufs if log.only_mono and not mended else _mix_lufs(pcm, settings)
+    return Sound(pcm, samples, mix_lufs if recording_lufs is None else recording_lufs, mix_lufs)
 
 
 def _decode_to(

@@ -11,9 +11,9 @@ _FULL_SCALE = 32767
 
 
 def read_samples(pcm: Path) -> NDArray[np.float32]:
-    """The PCM of a decode, mapped rather than read; values that are no number count as silence."""
+    """The PCM of a decode, mapped rather than read."""
     samples: NDArray[np.float32] = np.memmap(pcm, dtype="<f4", mode="r")
-    return samples if np.isfinite(samples).all() else np.nan_to_num(samples, posinf=0.0, neginf=0.0)
+    return samples
 
 
 def peaks(samples: NDArray[np.float32]) -> bytes:

@@ -23,9 +23,11 @@ def avi_with_playlist(playlist: bytes) -> bytes:
     return b"RIFF" + struct.pack("<I", len(movie) + 4) + b"AVI " + movie
 
 
-def wav(data: bytes, rate: int = 48_000, channels: int = 1, bits: int = 16, claimed: int | None = None) -> bytes:
+def wav(
+    data: bytes, rate: int = 48_000, channels: int = 1, bits: int = 16, claimed: int | None = None, coding: int = 1
+) -> bytes:
     frame = channels * bits // 8
-    form = struct.pack("<HHIIHH", 1, channels & 0xFFFF, rate, rate * frame & 0xFFFFFFFF, frame & 0xFFFF, bits)
+    form = struct.pack("<HHIIHH", coding, channels & 0xFFFF, rate, rate * frame & 0xFFFFFFFF, frame & 0xFFFF, bits)
     size = len(data) if claimed is None else claimed
     body = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", size) + data
     return b"RIFF" + struct.pack("<I", len(body) & 0xFFFFFFFF) + body
