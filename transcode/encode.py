@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from transcode.commands import PCM_RATE
 from transcode.decode import Sound
-from transcode.errors import JailError
-from transcode.jail import Cell, run_jailed
+from transcode.errors import JailError, TranscodeFailed
+from transcode.jail import Cell, Finished, run_jailed
 from transcode.levels import Level, level
+from transcode.log import lacks_machine
 from transcode.settings import MEBIBYTE, TranscodeSettings
 from transcode.threads import judge_threads
 
@@ -105,7 +106,14 @@ def _run(command: ffmpeg.nodes.OutputStream, pcm: BinaryIO, folder: Path, settin
     finished = run_jailed(arguments, cell, settings.jail, (pcm.fileno(),))
     judge_threads(finished, cell, settings.jail)
     if finished.returncode != 0:
-        raise JailError(f"encoding failed ({finished.returncode}): {finished.log[-300:]}")
+        raise _failure(finished)
+
+
+def _failure(finished: Finished) -> Exception:
+    """An encoder that gives up by itself does so again; one that was killed, or had no room, may not."""
+    by_itself = finished.returncode > 0 and not lacks_machine(finished.log)
+    kind = TranscodeFailed if by_itself else JailError
+    return kind(f"encoding failed ({finished.returncode}): {finished.log[-300:]}")
 
 
 def _rendition(name: str, path: Path, mime_type: str) -> Rendition:

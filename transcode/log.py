@@ -22,6 +22,10 @@ _UNSUPPORTED = re.compile(
 )
 _OUT_OF_MEMORY = re.compile(r"Cannot allocate memory", re.I)
 _NO_THREADS = re.compile(r"^\[.*(?:pthread_create\(\) failed|Resource temporarily unavailable)", re.M)
+# Not of threads: `threads` finds out about those.
+_NO_MACHINE = re.compile(
+    r"No space left on device|Disk quota exceeded|Read-only file system|Input/output error|Cannot allocate memory"
+)
 _SILENCE_LUFS = -70.0
 
 
@@ -83,6 +87,11 @@ def read_log(text: str, inputs: int = 1) -> DecodeLog:
 def lacks_threads(text: str) -> bool:
     """Whether a thread could not be had; filters, which start some too, only tell the kernel's answer."""
     return bool(_NO_THREADS.search(text))
+
+
+def lacks_machine(text: str) -> bool:
+    """Whether an encode ended for want of disk or memory. Its input is bounded: none of this is the file's doing."""
+    return bool(_NO_MACHINE.search(text))
 
 
 def _rates(text: str) -> tuple[int, ...]:

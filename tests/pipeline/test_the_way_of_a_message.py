@@ -20,6 +20,7 @@ from storage.messages import Message
 from tests.pipeline.conftest import SAMPLES, Upload, sql
 from tests.pipeline.faults import unreachable
 from tests.transcode import attacks
+from transcode import TranscodeFailed
 from transcribe import Transcript
 
 Read = Callable[[str], Message]
@@ -257,11 +258,14 @@ def test_an_outage_of_the_store_is_not_the_jobs_fault(context: Context, upload: 
     assert read(message_id).voice.state == "ready"  # type: ignore[union-attr]
 
 
-def test_a_job_that_keeps_failing_is_given_up_and_told(context: Context, upload: Upload, read: Read) -> None:
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), TranscodeFailed("the encoder gives up")])
+def test_a_job_that_keeps_failing_is_given_up_and_told(
+    error: Exception, context: Context, upload: Upload, read: Read
+) -> None:
     message_id = upload("late.ogg")
     for _ in range(jobs.MAX_FAILURES):
         sql(context, "UPDATE jobs SET run_after = now()")
-        failures.settle(context, claim(context, "media"), RuntimeError("a bug"))
+        failures.settle(context, claim(context, "media"), error)
     voice = read(message_id).voice
     assert voice is not None
     assert (voice.state, voice.error_code, voice.transcript) == ("failed", "processing_failed", None)
