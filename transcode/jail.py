@@ -20,7 +20,7 @@ from transcode.launching import launch
 
 WALLS = {
     "landlock": "no file but ffmpeg, its libraries and the job folder",
-    "seccomp": "no socket, no new process, no tracing",
+    "seccomp": "no socket, no new process, no tracing, no signals or limits for others",
     "namespaces": "empty network and IPC namespaces, no capabilities, a limit on threads",
 }
 _LOG_HEAD_BYTES = 64 * 1024

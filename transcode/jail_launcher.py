@@ -38,22 +38,37 @@ _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS = 3
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 # socket socketpair connect bind | fork vfork execveat | ptrace process_vm_readv/writev | mount namespaces |
-# keys bpf perf userfaultfd io_uring (does what it wants past this filter) open_by_handle_at pidfd_getfd
+# keys bpf perf userfaultfd io_uring (does what it wants past this filter) open_by_handle_at pidfd_getfd |
+# signals, priority, processors and pages of other processes, the worker's among them
 _FORBIDDEN = {
     "x86_64": (
         *(41, 53, 42, 49, 50, 43, 288, 44, 46, 307),
         *(57, 58, 322, 101, 310, 311, 165, 166, 272, 308, 428, 429, 430, 431, 432, 442),
         *(248, 249, 250, 321, 298, 323, 425, 426, 427, 304, 438, 434, 62, 200, 129),
+        *(297, 424, 141, 142, 144, 203, 314, 251, 256, 279),
     ),
     "aarch64": (
         *(198, 199, 203, 200, 201, 202, 242, 206, 211, 269),
         *(281, 117, 270, 271, 40, 39, 97, 268, 428, 429, 430, 431, 432, 442),
         *(217, 218, 219, 280, 241, 282, 425, 426, 427, 265, 438, 434, 129, 130, 138),
+        *(240, 424, 140, 118, 119, 122, 274, 30, 238, 239),
     ),
 }
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _CLONE3 = 435
 _CLONE_THREAD = 0x10000
+# The C library reads its own limits (process 0) with the one, and aborts with the other.
+_PRLIMIT = {"x86_64": 302, "aarch64": 261}
+_TGKILL = {"x86_64": 234, "aarch64": 131}
+# Who is to get a signal when a file is ready, and which: it could be the worker, and the one that kills.
+_FCNTL = {"x86_64": 72, "aarch64": 25}
+_F_SETOWN, _F_SETSIG, _F_SETOWN_EX = 8, 10, 15
+
+# Classic BPF, and its answers: EPERM, and ENOSYS for what is tried in another way then.
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _ANSWER = 0x20, 0x15, 0x35, 0x45, 0x06
+_KILL, _ALLOW, _NO, _NOT_THERE = 0x80000000, 0x7FFF0000, 0x00050001, 0x00050026
+# Of both machines the lower half of an argument comes first.
+_ARGUMENTS = 16
 
 
 def main(argv: list[str]) -> None:
@@ -188,29 +203,44 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
 
 
 def _seccomp() -> None:
-    program = b"".join(_filter(os.uname().machine))
+    program = b"".join(_filter(os.uname().machine, os.getpid()))
     buffer = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
     _check(_libc.prctl(_PR_SET_SECCOMP, 2, header, 0, 0), "seccomp")
 
 
-def _filter(machine: str) -> list[bytes]:
-    """Classic BPF over struct seccomp_data: number at 0, architecture at 4, arguments from 16."""
-    load, equal, at_least, any_bit, answer = 0x20, 0x15, 0x35, 0x45, 0x06
-    kill, allow, forbidden, not_there = 0x80000000, 0x7FFF0000, 0x00050001, 0x00050026
-
-    def op(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
-        return struct.pack("HBBI", code, if_true, if_false, value)
-
-    program = [op(load, 4), op(equal, _AUDIT_ARCH[machine], 1, 0), op(answer, kill), op(load, 0)]
+def _filter(machine: str, pid: int) -> list[bytes]:
+    """What process `pid` may ask of the kernel, over struct seccomp_data: number at 0, architecture at 4."""
+    program = [_op(_LOAD, 4), _op(_EQUAL, _AUDIT_ARCH[machine], 1, 0), _op(_ANSWER, _KILL), _op(_LOAD, 0)]
     if machine == "x86_64":
-        program += [op(at_least, 0x40000000, 0, 1), op(answer, kill)]  # the x32 numbers
+        program += [_op(_AT_LEAST, 0x40000000, 0, 1), _op(_ANSWER, _KILL)]  # the x32 numbers
     for number in _FORBIDDEN[machine]:
-        program += [op(equal, number, 0, 1), op(answer, forbidden)]
+        program += [_op(_EQUAL, number, 0, 1), _op(_ANSWER, _NO)]
     # The C library falls back to clone, whose flags can be seen, when clone3 is not there.
-    program += [op(equal, _CLONE3, 0, 1), op(answer, not_there)]
-    program += [op(equal, _CLONE[machine], 0, 3), op(load, 16), op(any_bit, _CLONE_THREAD, 1, 0), op(answer, forbidden)]
-    return [*program, op(answer, allow)]
+    program += [_op(_EQUAL, _CLONE3, 0, 1), _op(_ANSWER, _NOT_THERE)]
+    program += _only_on(_PRLIMIT[machine], 0) + _only_on(_TGKILL[machine], pid)
+    program += _never_told(_FCNTL[machine], (_F_SETOWN, _F_SETSIG, _F_SETOWN_EX))
+    program += [_op(_EQUAL, _CLONE[machine], 0, 3), _op(_LOAD, _ARGUMENTS), _op(_ANY_BIT, _CLONE_THREAD, 1, 0)]
+    return [*program, _op(_ANSWER, _NO), _op(_ANSWER, _ALLOW)]
+
+
+def _only_on(number: int, process: int) -> list[bytes]:
+    """The first argument must be that process, in both halves of its 64 bits."""
+    low, high = _op(_LOAD, _ARGUMENTS), _op(_LOAD, _ARGUMENTS + 4)
+    both = [low, _op(_EQUAL, process, 0, 3), high, _op(_EQUAL, 0, 0, 1)]
+    return [_op(_EQUAL, number, 0, 6), *both, _op(_ANSWER, _ALLOW), _op(_ANSWER, _NO)]
+
+
+def _never_told(number: int, commands: tuple[int, ...]) -> list[bytes]:
+    """The second argument must be none of these; the kernel reads only half of its 64 bits."""
+    left = len(commands)
+    program = [_op(_EQUAL, number, 0, left + 3), _op(_LOAD, _ARGUMENTS + 8)]
+    program += [_op(_EQUAL, command, left - place, 0) for place, command in enumerate(commands)]
+    return [*program, _op(_ANSWER, _ALLOW), _op(_ANSWER, _NO)]
+
+
+def _op(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    return struct.pack("HBBI", code, if_true, if_false, value)
 
 
 def _check(result: int, what: str) -> int:
