@@ -24,7 +24,7 @@ export class Outbox extends EventTarget {
 
   /** Keeps a recording that nobody has sent yet, or what it has grown to: whole again when another tab sent it half grown. */
   async keep(id, thread, blob, duration) {
-    if (this.#drafts.has(id) && (await store.change(id, { blob, duration }))) return;
+    if (this.#drafts.has(id) && (await store.change(id, { blob, duration }).catch(() => false))) return;
     this.#drafts.add(id);
     const user = this.#client.user;
     await store.put({ id, user, thread, blob, duration, draft: true, key: newKey(), url: null, at: Date.now() });
@@ -95,9 +95,8 @@ export class Outbox extends EventTarget {
       return true;
     } catch (problem) {
       if (stop.signal.aborted) return true;
-      if (problem.status === undefined) throw problem;
       const refused = !isPassing(problem);
-      await store.change(item.id, { problem: problem.message, refused });
+      await store.change(item.id, { problem: problem.message, refused }).catch(() => null);
       return refused;
     } finally {
       this.#sending = null;
@@ -134,7 +133,7 @@ export class Outbox extends EventTarget {
   }
 }
 
-/** Whether it may go away by itself. */
-function isPassing({ status }) {
+/** Whether it may go away by itself, as what this browser's storage has against it. */
+function isPassing({ status = 0 }) {
   return status === 0 || status >= 500 || [401, 408, 409, 429].includes(status);
 }

@@ -107,16 +107,15 @@ export class Recorder {
     return recording;
   }
 
-  /** One after the other: the latest must be the last. */
   #keep(blob, duration) {
     const id = this.held;
-    this.#kept = this.#kept.then(() => this.#drafts.keep(id, blob, duration));
+    this.#next(() => this.#drafts.keep(id, blob, duration));
   }
 
   #discard(sentence) {
     const id = this.held;
     this.held = null;
-    this.#kept = this.#kept.then(() => this.#drafts.discard(id));
+    this.#next(() => this.#drafts.discard(id));
     say(this.status, sentence);
     this.#hide();
   }
@@ -124,8 +123,18 @@ export class Recorder {
   #send() {
     const id = this.held;
     this.held = null;
-    this.#kept = this.#kept.then(() => void this.#drafts.send(id));
+    // What is recorded next must not wait until this has been sent.
+    this.#next(() => void this.#drafts.send(id).catch(() => this.#failed()));
     this.#hide();
+  }
+
+  /** One after the other: the latest must be the last. One that fails keeps none of the others back. */
+  #next(act) {
+    this.#kept = this.#kept.then(act).catch(() => this.#failed());
+  }
+
+  #failed() {
+    this.#told.trouble("This browser's storage failed. What it has of the recording is listed as not sent yet.");
   }
 
   #toggle() {

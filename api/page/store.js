@@ -4,10 +4,11 @@ const NAME = "earshot.outbox";
 const STORE = "recordings";
 const unkept = new Map();
 
-/** All of them, oldest first. */
+/** All of them, oldest first. What could not be kept is newer than what is kept of the same recording. */
 export async function all() {
   const kept = await run("readonly", (store) => store.getAll()).catch(() => []);
-  return [...kept, ...unkept.values()].sort((one, other) => one.at - other.at);
+  const items = new Map([...kept.map((item) => [item.id, item]), ...unkept]);
+  return [...items.values()].sort((one, other) => one.at - other.at);
 }
 
 export async function put(item) {
@@ -15,19 +16,32 @@ export async function put(item) {
 }
 
 /** Changes fields of one that is still there, and tells whether it was: what was sent or thrown away in another tab must not
- * come back. */
+ * come back. A disk that is full takes no change, but what was written before can still be read. */
 export async function change(id, fields) {
   if (unkept.has(id)) return Boolean(Object.assign(unkept.get(id), fields));
-  const found = await run("readwrite", (store) => {
+  return Boolean(await write(id, fields).catch(() => hold(id, fields)));
+}
+
+/** Also what was kept before it could not be any more, or it would come back. */
+export async function drop(id) {
+  const wasUnkept = unkept.delete(id);
+  await run("readwrite", (store) => store.delete(id)).catch((error) => {
+    if (!wasUnkept) throw error;
+  });
+}
+
+function write(id, fields) {
+  return run("readwrite", (store) => {
     const request = store.get(id);
     request.onsuccess = () => request.result && store.put({ ...request.result, ...fields });
     return request;
   });
-  return Boolean(found);
 }
 
-export async function drop(id) {
-  if (!unkept.delete(id)) await run("readwrite", (store) => store.delete(id));
+async function hold(id, fields) {
+  const kept = await run("readonly", (store) => store.get(id));
+  if (kept) unkept.set(id, { ...kept, ...fields });
+  return kept;
 }
 
 async function run(mode, act) {

@@ -1,0 +1,35 @@
+"""What is recorded and not sent yet: a disk that is full, and other tabs."""
+
+from playwright.sync_api import expect
+
+from tests.e2e.conftest import Visiting
+from tests.e2e.people import Person
+
+# The second time that something is written it does not fit.
+_FULL = """
+let puts = 0;
+const put = IDBObjectStore.prototype.put;
+IDBObjectStore.prototype.put = function (value) {
+  puts += 1;
+  if (puts === 2) throw new DOMException("The disk is full.", "QuotaExceededError");
+  return put.call(this, value);
+};
+"""
+
+
+def test_a_full_disk_loses_nothing_of_what_is_recorded(alice: Person, visit: Visiting) -> None:
+    thread = alice.start_thread("bob")
+    visitor = visit(alice, script=_FULL)
+    page = visitor.open(thread)
+    page.get_by_role("button", name="Record a voice message").click()
+    page.wait_for_timeout(3_500)
+    page.get_by_role("button", name="Stop recording").click()
+    page.get_by_role("button", name="Send recording").click()
+    expect(page.locator("voice-message")).to_contain_text("review")
+    (message,) = alice.messages(thread)
+    assert message["voice"]["duration_ms"] > 3_000
+    # What was written before it was full is not sent once more.
+    page.reload()
+    expect(page.locator("voice-message")).to_have_count(1)
+    expect(page.get_by_role("list", name="Not sent yet")).to_have_count(0)
+    visitor.forgive("The disk is full.")
