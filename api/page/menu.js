@@ -86,7 +86,7 @@ export class Menu {
       bubble.isMine && ready && this.#item("Correct text…", () => this.#open(correctionForm)),
       ready && this.#item("Transcribe again…", () => this.#open(languageForm)),
       ready && this.#item("Versions…", () => this.#open(versionList)),
-      ready && this.#item("Download sound", () => this.#saveSound()),
+      bubble.isPlayable && this.#item("Download sound", () => this.#saveSound()),
       written && this.#item("Download text", () => this.#saveText("text", "txt")),
       written && this.#item("Download captions (VTT)", () => this.#saveText("vtt", "vtt")),
       written && this.#item("Download captions (SRT)", () => this.#saveText("srt", "srt")),

@@ -193,6 +193,7 @@ class Player {
       if (this.#renewing === host) this.#renewing = null;
     }
     if (this.#host !== host) return;
+    if (!host.source()) return this.#giveUp();
     this.#load();
     if (this.playing) this.#start();
   }

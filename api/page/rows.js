@@ -26,7 +26,7 @@ export function makeRow(client, message) {
 }
 
 /** A moment that sorts as text: the server leaves out a fraction that is zero. */
-function sortable(at) {
+export function sortable(at) {
   return at.replace(/(\.\d+)?Z$/, (_, fraction = ".") => fraction.padEnd(7, "0"));
 }
 

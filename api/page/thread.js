@@ -5,7 +5,7 @@ import { Composer } from "./composer.js";
 import { h, icon, say } from "./dom.js";
 import { nameOf } from "./faces.js";
 import { showPeople } from "./people.js";
-import { follow, makeRow } from "./rows.js";
+import { follow, makeRow, sortable } from "./rows.js";
 import { people } from "./words.js";
 
 const PAGE = 50;
@@ -21,6 +21,7 @@ export class Thread {
   #nearTop;
   #cursor = null;
   #loading = null;
+  #closed = false;
   #read = "";
 
   constructor({ client, live, outbox, signals }, thread) {
@@ -66,7 +67,7 @@ export class Thread {
 
   /** Shows a message, or what changed of it. */
   upsert(message) {
-    if (message.thread_id !== this.id) return;
+    if (message.thread_id !== this.id || this.#isBeforeAll(message)) return;
     this.#live.know(message);
     this.#insert(message);
     this.markRead();
@@ -74,8 +75,10 @@ export class Thread {
 
   /** One that came while the thread was open. */
   arrive(message) {
-    const isNew = !this.#rows.has(message.id) && !this.#loading;
+    if (message.thread_id !== this.id) return;
+    const wasThere = this.#rows.has(message.id) || this.#loading;
     this.upsert(message);
+    const isNew = !wasThere && this.list.lastElementChild?.dataset.id === message.id;
     if (!isNew || message.sender_id === this.#client.user) return;
     this.#signals.ended(this.id, message.sender_id);
     announce(message.kind === "text" ? `${message.sender_id}: ${message.text}` : `New voice message from ${message.sender_id}.`);
@@ -120,7 +123,7 @@ export class Thread {
 
   /** Scrolls to a message, however old, and plays it from a moment if one is given. */
   async reveal(id, start) {
-    while (!this.#rows.has(id) && (await this.load()));
+    while (!this.#closed && !this.#rows.has(id) && (await this.load()));
     const row = this.#rows.get(id);
     if (!row) return;
     row.item.scrollIntoView({ block: "center" });
@@ -130,6 +133,7 @@ export class Thread {
   }
 
   close() {
+    this.#closed = true;
     this.composer.close();
     this.#nearTop.disconnect();
   }
@@ -161,6 +165,8 @@ export class Thread {
     const page = await this.#client.get(`/v1/threads/${this.id}/messages?limit=${PAGE}${from}`);
     for (const [index, message] of page.items.entries()) {
       if (index && index % AT_ONCE === 0) await breath();
+      // Whoever looks at another thread by now is told of that one's messages only.
+      if (this.#closed) return;
       this.#live.know(message);
       this.#insert(message, { isOlder: true });
     }
@@ -178,6 +184,12 @@ export class Thread {
 
   #showTop() {
     say(this.top, this.#cursor ? "Loading earlier messages…" : this.#rows.size ? "" : "Say something.");
+  }
+
+  /** One of a page that is still to come: put in now, it would stand above a hole. */
+  #isBeforeAll(message) {
+    const first = this.list.firstElementChild;
+    return Boolean(this.#cursor && first && !this.#rows.has(message.id) && sortable(message.created_at) < first.dataset.at);
   }
 
   #insert(message, { isOlder = false } = {}) {

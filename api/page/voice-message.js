@@ -125,10 +125,14 @@ export class VoiceMessage extends HTMLElement {
     return this.#message.sender_id === this.client.user;
   }
 
+  /** A recording that is ready need not be there for ever. */
+  get isPlayable() {
+    return this.#message.voice.state === "ready" && this.source() !== null;
+  }
+
   get isUnheard() {
-    const { voice, receipts } = this.#message;
     const { user } = this.client;
-    return voice.state === "ready" && user !== null && !this.isMine && !receipts.played_by.includes(user);
+    return this.isPlayable && user !== null && !this.isMine && !this.#message.receipts.played_by.includes(user);
   }
 
   adopt(message) {
@@ -147,12 +151,12 @@ export class VoiceMessage extends HTMLElement {
   }
 
   jump(ms) {
-    player.play(this, ms);
+    if (this.isPlayable) player.play(this, ms);
   }
 
   /** A hand or the focus is near the button: what it needs is fetched before it is pressed. */
   #prepare() {
-    if (this.#message.voice.state !== "ready") return;
+    if (!this.isPlayable) return;
     player.prepare(this);
     this.#askPlace();
   }
@@ -175,6 +179,7 @@ export class VoiceMessage extends HTMLElement {
     const root = this.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [sheet];
     const toggle = () => {
+      if (!this.isPlayable) return;
       this.#complain("");
       this.#prepare();
       player.toggle(this);
@@ -219,7 +224,8 @@ export class VoiceMessage extends HTMLElement {
     say(parts.sender, this.isMine ? "You" : message.sender_id);
     say(parts.at, clock(message.created_at));
     set(parts.at, "datetime", message.created_at);
-    parts.play.disabled = !ready;
+    parts.play.disabled = !this.isPlayable;
+    if (ready && !this.isPlayable) this.#complain("The recording is no longer kept.");
     parts.menu.button.hidden = !this.client.user || (!ready && !this.isMine);
     parts.controls.hidden = voice.state === "rejected" || voice.state === "failed";
     parts.bar.show(voice.waveform, ready ? voice.duration_ms : null);

@@ -95,6 +95,41 @@ def test_messages_stand_in_the_order_in_which_they_arrived(
     expect(items).to_contain_text(["First", "Second"])
 
 
+def test_news_of_an_old_message_does_not_put_it_above_a_hole(alice: Person, bob: Person, visit: Visiting) -> None:
+    thread = bob.start_thread("alice")
+    (spoken,) = bob.speak(thread, "stereo.wav")
+    for number in range(120):
+        bob.write(thread, f"Text {number}")
+    visitor = visit(alice)
+    listed = visitor.open(thread).get_by_role("list", name="Messages")
+    expect(listed.get_by_text("Text 119", exact=True)).to_be_in_viewport()
+    bob.correct(spoken, "Please review the slides today.")
+    bob.write(thread, "Corrected")
+    expect(listed.get_by_text("Corrected", exact=True)).to_be_visible()
+    expect(visitor.bubble(spoken)).to_have_count(0)
+
+
+def test_who_leaves_a_thread_while_it_loads_hears_no_more_of_it(alice: Person, bob: Person, visit: Visiting) -> None:
+    left, other = bob.start_thread("alice"), bob.start_thread("alice")
+    for number in range(60):
+        bob.write(left, f"Text {number}")
+    visitor = visit(alice)
+    page, waiting = visitor.page, list[Route]()
+    page.route(re.compile(f"{left.id}/messages"), lambda route: waiting.append(route))
+    page.get_by_role("link", name=re.compile(f"{left.title}\\b")).click()
+    page.wait_for_timeout(300)
+    page.get_by_role("link", name=re.compile(f"{other.title}\\b")).click()
+    expect(page.get_by_role("heading", name=other.title)).to_be_visible()
+    assert waiting
+    for route in waiting:
+        route.continue_()
+    page.wait_for_timeout(500)
+    bob.write(other, "Here")
+    expect(page.get_by_role("list", name="Messages").get_by_text("Here", exact=True)).to_be_visible()
+    page.wait_for_timeout(1_000)
+    assert [url for url in visitor.asked if "/v1/messages/" in url] == []
+
+
 def test_a_thread_can_be_started(alice: Person, bob: Person, visit: Visiting) -> None:
     hers = visit(alice)
     hers.page.get_by_role("button", name="New thread").click()

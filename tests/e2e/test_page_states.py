@@ -121,6 +121,22 @@ def test_axe_finds_nothing_in_any_state(
     assert_accessible(page)
 
 
+def test_a_recording_that_is_no_longer_kept_is_not_offered(
+    stack: StackInfo, alice: Person, bob: Person, visit: Visiting
+) -> None:
+    thread = bob.start_thread("alice")
+    (spoken,) = bob.speak(thread, "stereo.wav")
+    _change(stack, "UPDATE voices SET renditions='[]' WHERE message_id=:id", spoken)
+    visitor = visit(alice)
+    visitor.open(thread)
+    bubble = visitor.bubble(spoken)
+    expect(bubble).to_contain_text("The recording is no longer kept.")
+    expect(bubble.get_by_role("button", name=re.compile("^Play "))).to_be_disabled()
+    expect(bubble.get_by_role("img", name="Not heard")).to_be_hidden()
+    bubble.get_by_role("button", name="More actions").click()
+    expect(bubble.get_by_role("menuitem", name="Download sound")).to_have_count(0)
+
+
 def _change(stack: StackInfo, statement: str, message: dict[str, object]) -> None:
     database = Database(stack.environment["EARSHOT_DATABASE_URL"])
     with database.transaction() as connection:
