@@ -36,8 +36,9 @@ def test_a_model_that_the_worker_does_not_have_keeps_no_other_messages_waiting(
     # Each is a claim of its own.
     sql(context, "UPDATE jobs SET alone = true WHERE state = 'queued'")
     Drain(context, None)("speech")
-    tried = sql(context, "SELECT requeues, reason FROM jobs WHERE state = 'queued'")
-    assert [row.requeues for row in tried] == [1, 1, 1]
+    # Each was tried, and counted: a person asked for it, not a run.
+    tried = sql(context, "SELECT attempts, reason FROM jobs WHERE state = 'queued'")
+    assert [row.attempts for row in tried] == [1, 1, 1]
     assert all(row.reason.startswith("ModelError") for row in tried)
 
 
