@@ -109,8 +109,9 @@ export class VoiceMessage extends HTMLElement {
     this.markHeard(position, completed);
   }
 
+  /** What has turned out to be let go says so already. */
   unplayable() {
-    this.#complain("This can't be played right now. Try again in a moment.");
+    if (this.isPlayable) this.#complain("This can't be played right now. Try again in a moment.");
   }
 
   /** The next message in the document that this person has not heard. */

@@ -134,7 +134,27 @@ def test_a_recording_that_is_no_longer_kept_is_not_offered(
     expect(bubble.get_by_role("button", name=re.compile("^Play "))).to_be_disabled()
     expect(bubble.get_by_role("img", name="Not heard")).to_be_hidden()
     bubble.get_by_role("button", name="More actions").click()
-    expect(bubble.get_by_role("menuitem", name="Download sound")).to_have_count(0)
+    expect(bubble.get_by_role("button", name="Download text")).to_be_visible()
+    expect(bubble.get_by_role("button", name="Download sound")).to_have_count(0)
+
+
+def test_a_recording_that_is_let_go_before_it_is_played_holds_nothing_up(
+    stack: StackInfo, alice: Person, bob: Person, visit: Visiting
+) -> None:
+    thread = bob.start_thread("alice")
+    (spoken,) = bob.speak(thread, "stereo.wav")
+    visitor = visit(alice)
+    page = visitor.open(thread)
+    bubble = visitor.bubble(spoken)
+    page.route("**/v1/playback/**", lambda route: route.fulfill(status=404))
+    _change(stack, "UPDATE voices SET renditions='[]' WHERE message_id=:id", spoken)
+    bubble.get_by_role("button", name="Play").click()
+    expect(bubble.get_by_role("button", name="Play")).to_be_disabled()
+    expect(bubble).to_contain_text("The recording is no longer kept.")
+    # An announcement waits as long as something sounds.
+    bob.write(thread, "Never mind.")
+    expect(page.locator("#announcer")).to_have_text("bob: Never mind.")
+    visitor.forgive("404")
 
 
 def _change(stack: StackInfo, statement: str, message: dict[str, object]) -> None:
