@@ -131,7 +131,8 @@ export class Live extends EventTarget {
   async #page(thread, cursor) {
     const from = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
     const page = await this.#client.get(`/v1/threads/${thread}/messages?limit=${RECENT}${from}`);
-    if (thread === this.#thread) page.items.forEach((message) => this.#compare(message));
+    // In the order in which they were said, for those who only hear of them.
+    if (thread === this.#thread) page.items.toReversed().forEach((message) => this.#compare(message));
     return page;
   }
 

@@ -15,6 +15,12 @@ from tests.e2e.accessibility import assert_accessible
 from tests.e2e.conftest import Visiting
 from tests.e2e.people import Person
 
+_NOTE_ANNOUNCEMENTS = """
+window.noted = [];
+new MutationObserver((changes) => noted.push(...changes.flatMap(({ addedNodes }) => [...addedNodes].map((node) => node.data))))
+  .observe(document.getElementById("announcer"), { childList: true });
+"""
+
 
 def test_threads_are_listed_with_what_was_said_and_what_is_unheard(alice: Person, bob: Person, visit: Visiting) -> None:
     thread = bob.start_thread("alice")
@@ -262,6 +268,28 @@ def test_leaving_a_thread_while_it_loads_is_no_error(alice: Person, bob: Person,
         held[0].continue_()
     page.wait_for_timeout(200)
     expect(page.get_by_text("Choose a thread")).to_be_visible()
+
+
+def test_what_comes_together_is_announced_in_the_order_in_which_it_was_said(
+    alice: Person, bob: Person, visit: Visiting
+) -> None:
+    thread = alice.start_thread("bob")
+    visitor = visit(alice)
+    visitor.context.route("**/v1/events", lambda route: route.abort())
+    visitor.page.reload()
+    page = visitor.open(thread)
+    expect(page.get_by_text("Say something.")).to_be_visible()
+    announcer = page.locator("#announcer")
+    visitor.context.set_offline(True)
+    expect(announcer).to_have_text(re.compile("Offline"))
+    page.evaluate(_NOTE_ANNOUNCEMENTS)
+    bob.write(thread, "One")
+    bob.write(thread, "Two")
+    visitor.context.set_offline(False)
+    expect(page.get_by_role("list", name="Messages").get_by_text("Two", exact=True)).to_be_visible()
+    page.wait_for_timeout(300)
+    assert [said for said in page.evaluate("noted") if said.startswith("bob")] == ["bob: One", "bob: Two"]
+    visitor.forgive("Failed to load resource", "ERR_INTERNET_DISCONNECTED", "ERR_FAILED")
 
 
 def test_nothing_is_missing_after_a_long_absence_without_a_stream(alice: Person, bob: Person, visit: Visiting) -> None:
