@@ -65,7 +65,12 @@ class Page {
     this.#signals.addEventListener("change", (event) => this.#showActivity(event.detail));
     this.#client.addEventListener("signedout", () => this.#leave(), { once: true });
     addEventListener("hashchange", () => this.#route());
-    document.addEventListener("visibilitychange", () => this.#thread?.markRead());
+    document.addEventListener("visibilitychange", () => this.#seen());
+  }
+
+  #seen() {
+    this.#thread?.showDays();
+    this.#thread?.markRead();
   }
 
   #sent(message) {
@@ -91,6 +96,7 @@ class Page {
     const threads = page.items;
     this.#list.show(page);
     this.#list.mark(this.#thread?.id);
+    this.#thread?.showDays();
     const open = threads.find(({ id }) => id === this.#thread?.id);
     if (open) this.#thread.describe(open);
     const unread = threads.reduce((sum, thread) => sum + thread.unread_count, 0);

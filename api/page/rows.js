@@ -4,7 +4,7 @@ import { h, say, set } from "./dom.js";
 import { avatar } from "./faces.js";
 import { receipt } from "./states.js";
 import { VoiceMessage } from "./voice-message.js";
-import { clock, day } from "./words.js";
+import { clock, dateOf, day } from "./words.js";
 
 /** {item, message, date, update(message)}. */
 export function makeRow(client, message) {
@@ -13,7 +13,7 @@ export function makeRow(client, message) {
   const item = h("li", { class: "row", "data-id": message.id, "data-at": sortable(message.created_at), "data-mine": mine });
   const row = {
     item,
-    date: day(message.created_at),
+    date: dateOf(message.created_at),
     update(changed) {
       if (row.message === changed) return;
       row.message = changed;
@@ -33,7 +33,7 @@ export function sortable(at) {
 /** Day lines, and who begins to speak: what a row shows of the one before it. */
 export function follow(row, before) {
   const isNewDay = before?.date !== row.date;
-  set(row.item, "data-day", isNewDay && row.date);
+  set(row.item, "data-day", isNewDay && day(row.message.created_at));
   set(row.item, "data-first", isNewDay || before.message.sender_id !== row.message.sender_id);
 }
 

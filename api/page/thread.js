@@ -6,7 +6,7 @@ import { h, icon, say } from "./dom.js";
 import { nameOf } from "./faces.js";
 import { showPeople } from "./people.js";
 import { follow, makeRow, sortable } from "./rows.js";
-import { people } from "./words.js";
+import { dateOf, people } from "./words.js";
 
 const PAGE = 50;
 // So few at a time that scrolling never waits for them.
@@ -23,6 +23,7 @@ export class Thread {
   #loading = null;
   #closed = false;
   #read = "";
+  #today = dateOf(Date.now());
 
   constructor({ client, live, outbox, signals }, thread) {
     this.#client = client;
@@ -91,6 +92,14 @@ export class Thread {
     this.#rows.delete(id);
     item.remove();
     if (after) this.#follow(after);
+  }
+
+  /** Calls the days what they are called today. */
+  showDays() {
+    const today = dateOf(Date.now());
+    if (today === this.#today) return;
+    this.#today = today;
+    for (const item of this.list.children) this.#follow(item);
   }
 
   /** Tells that everything here was seen, if somebody is looking. */

@@ -3,6 +3,7 @@
 import re
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 from playwright.sync_api import Route, expect
@@ -15,6 +16,15 @@ from tests.e2e.accessibility import assert_accessible
 from tests.e2e.conftest import Visiting
 from tests.e2e.people import Person
 
+# The page lives some days later than the messages.
+_OTHER_DAY = """
+window.daysLater = 0;
+const TrueDate = Date;
+window.Date = class extends TrueDate {
+  static now() { return TrueDate.now() + daysLater * 86_400_000; }
+  constructor(...parts) { super(...(parts.length ? parts : [Date.now()])); }
+};
+"""
 _NOTE_ANNOUNCEMENTS = """
 window.noted = [];
 new MutationObserver((changes) => noted.push(...changes.flatMap(({ addedNodes }) => [...addedNodes].map((node) => node.data))))
@@ -134,6 +144,26 @@ def test_who_leaves_a_thread_while_it_loads_hears_no_more_of_it(alice: Person, b
     expect(page.get_by_role("list", name="Messages").get_by_text("Here", exact=True)).to_be_visible()
     page.wait_for_timeout(1_000)
     assert [url for url in visitor.asked if "/v1/messages/" in url] == []
+
+
+def test_days_are_called_what_they_are_today(alice: Person, bob: Person, visit: Visiting) -> None:
+    thread = bob.start_thread("alice")
+    visitor = visit(alice, script=_OTHER_DAY)
+    page = visitor.open(thread)
+    days = page.locator("ol.messages li")
+    bob.write(thread, "Before midnight")
+    expect(days).to_have_attribute("data-day", "Today")
+    page.evaluate("daysLater = 1")
+    bob.write(thread, "And once more")
+    expect(days).to_have_count(2)
+    # Both are of the day before: one line stands above them.
+    expect(days.first).to_have_attribute("data-day", "Yesterday")
+    expect(days.last).not_to_have_attribute("data-day", re.compile("."))
+    page.evaluate("daysLater = 800")
+    bob.write(thread, "Long after")
+    year = re.compile(f" {datetime.now(tz=UTC).year}$")
+    expect(days.first).to_have_attribute("data-day", year)
+    expect(page.get_by_role("link", name=re.compile(thread.title)).locator(".at")).to_have_text(year)
 
 
 def test_a_thread_can_be_started(alice: Person, bob: Person, visit: Visiting) -> None:
