@@ -9,7 +9,8 @@ let waiting = [];
 /** `isTrue` is asked when it could be said at last: what has passed by then is not. */
 export function announce(sentence, isTrue = () => true) {
   waiting.push({ sentence, isTrue });
-  if (waiting.length === 1) speak();
+  // What comes together is said together: the one would take the other's place before anybody heard it.
+  if (waiting.length === 1) queueMicrotask(speak);
 }
 
 function speak() {
