@@ -39,7 +39,7 @@ export class Composer {
       trouble: (sentence) => say(this.trouble, sentence),
       going: () => doing("recording"),
     });
-    this.waiting = new Waiting(outbox, thread);
+    this.waiting = new Waiting(outbox, thread, () => (this.field.hidden ? this.recorder.button : this.field).focus());
     const line = h("div", { class: "line" }, this.field, this.recorder.element, this.send);
     const submit = (event) => this.#submit(event);
     this.element = h("form", { class: "composer", onsubmit: submit }, this.waiting.element, this.trouble, line);

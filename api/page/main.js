@@ -148,7 +148,8 @@ class Page {
       this.pane.replaceChildren(thread.element);
       await thread.load();
       if (this.#thread !== thread) return;
-      thread.heading.focus({ preventScroll: true });
+      // Somebody may write already.
+      if (!thread.element.contains(document.activeElement)) thread.heading.focus({ preventScroll: true });
       this.#reach();
     } catch (problem) {
       if (location.hash.slice(1) === id) this.#giveUp(problem);

@@ -46,7 +46,7 @@ export class Menu {
   async transcribeAgain(language) {
     const { bubble } = this;
     const path = `/v1/messages/${bubble.key}/transcripts`;
-    this.form.replaceChildren();
+    this.close();
     await this.attempt(async () => {
       this.say("Transcribing again…");
       const made = await bubble.client.post(path, language ? { language } : {}, { key: newKey() });

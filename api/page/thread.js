@@ -88,8 +88,9 @@ export class Thread {
   remove(id) {
     const item = this.#rows.get(id)?.item;
     if (!item) return;
-    const after = item.nextElementSibling;
+    const { nextElementSibling: after, previousElementSibling: before } = item;
     this.#rows.delete(id);
+    if (item.contains(document.activeElement)) this.#focus(after ?? before);
     item.remove();
     if (after) this.#follow(after);
   }
@@ -136,8 +137,7 @@ export class Thread {
     const row = this.#rows.get(id);
     if (!row) return;
     row.item.scrollIntoView({ block: "center" });
-    row.item.tabIndex = -1;
-    row.item.focus({ preventScroll: true });
+    this.#focus(row.item);
     if (start !== null) row.item.querySelector("voice-message")?.jump(start);
   }
 
@@ -145,6 +145,12 @@ export class Thread {
     this.#closed = true;
     this.composer.close();
     this.#nearTop.disconnect();
+  }
+
+  /** On a row as a whole, or on the heading when there is none. */
+  #focus(item) {
+    if (item) item.tabIndex = -1;
+    (item ?? this.heading).focus({ preventScroll: true });
   }
 
   /** What others said last is; one's own answer below it says nothing about that. */

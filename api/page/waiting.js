@@ -9,10 +9,13 @@ export class Waiting {
   #thread;
   #rows = new Map();
   #turn = 0;
+  #empty;
 
-  constructor(outbox, thread) {
+  /** `empty()` takes the focus when nothing is left here that could have it. */
+  constructor(outbox, thread, empty) {
     this.#outbox = outbox;
     this.#thread = thread;
+    this.#empty = empty;
     this.element = h("ul", { class: "waiting", "aria-label": "Not sent yet", hidden: true });
   }
 
@@ -41,7 +44,7 @@ export class Waiting {
     const send = button("Send now", () => this.#outbox.send(item.id));
     const listen = listenButton(item.blob);
     const discard = button("Discard", () => this.#outbox.discard(item.id));
-    const element = h("li", {}, listen.element, h("div", {}, text, bar), h("span", { class: "acts" }, send, discard));
+    const element = h("li", { tabindex: "-1" }, listen.element, h("div", {}, text, bar), h("span", { class: "acts" }, send, discard));
     const show = ({ duration, draft, sent, problem }) => {
       const state = draft ? "recorded, not sent" : sent === null ? (problem ?? "waiting") : "sending…";
       say(text, `Voice message, ${minutes(duration)}: ${state}`);
@@ -58,8 +61,15 @@ export class Waiting {
   #remove(id) {
     const { element, close } = this.#rows.get(id);
     close();
+    if (element.contains(document.activeElement)) this.#leave(element);
     element.remove();
     this.#rows.delete(id);
+  }
+
+  #leave(element) {
+    const next = element.nextElementSibling ?? element.previousElementSibling;
+    if (next) next.focus();
+    else this.#empty();
   }
 }
 
