@@ -11,6 +11,11 @@ export class Problem extends Error {
   }
 }
 
+/** Whether it may go away by itself, as what this browser's storage has against something. */
+export function isPassing({ status = 0 }) {
+  return status === 0 || status >= 500 || [401, 408, 409, 429].includes(status);
+}
+
 const refused = () => Promise.reject(new Problem("no_client", "This page has no token to ask the server with."));
 
 /** For a bubble that shows and plays a message and asks for nothing more. */

@@ -6,6 +6,7 @@ import { h, icon, say, set } from "./dom.js";
 import { Live } from "./live.js";
 import { Outbox } from "./outbox.js";
 import { askForThread } from "./new-thread.js";
+import { plays } from "./plays.js";
 import { currentToken, forgetToken } from "./session.js";
 import { signIn } from "./sign-in.js";
 import { Search } from "./search.js";
@@ -60,6 +61,7 @@ class Page {
     on("gone", (id) => this.#thread?.remove(id));
     on("signal", (signal) => this.#signals.hear(signal));
     on("online", (online) => this.#showLine(online));
+    on("online", (online) => online && plays.retell(this.#client));
     this.#outbox.addEventListener("change", () => this.#thread?.composer.showWaiting());
     this.#outbox.addEventListener("sent", (event) => this.#sent(event.detail));
     this.#signals.addEventListener("change", (event) => this.#showActivity(event.detail));

@@ -50,7 +50,7 @@ class Positions {
 
 export const positions = new Positions();
 
-function parsed(text) {
+export function parsed(text) {
   try {
     return JSON.parse(text ?? "[]");
   } catch {
@@ -59,7 +59,7 @@ function parsed(text) {
 }
 
 // Storage is refused in some private windows; the player works without.
-function read(key) {
+export function read(key) {
   try {
     return localStorage.getItem(key);
   } catch {
@@ -67,9 +67,11 @@ function read(key) {
   }
 }
 
-function write(key, value) {
+/** Null removes. */
+export function write(key, value) {
   try {
-    localStorage.setItem(key, value);
+    if (value === null) localStorage.removeItem(key);
+    else localStorage.setItem(key, value);
   } catch {
     return;
   }

@@ -1,5 +1,6 @@
 // Sends recordings, one after the other, until the server has them: through lost lines, closed tabs and restarts.
 
+import { isPassing } from "./client.js";
 import { newKey } from "./keys.js";
 import * as store from "./store.js";
 import { Upload } from "./tus.js";
@@ -131,9 +132,4 @@ export class Outbox extends EventTarget {
   #changed() {
     this.dispatchEvent(new Event("change"));
   }
-}
-
-/** Whether it may go away by itself, as what this browser's storage has against it. */
-function isPassing({ status = 0 }) {
-  return status === 0 || status >= 500 || [401, 408, 409, 429].includes(status);
 }

@@ -14,6 +14,7 @@ import { h, icon, say, set } from "./dom.js";
 import { playable } from "./formats.js";
 import { positions } from "./memory.js";
 import { player } from "./player.js";
+import { plays } from "./plays.js";
 import { Seekbar } from "./seekbar.js";
 import { Transcript } from "./transcript.js";
 import { sheet } from "./voice-style.js";
@@ -133,7 +134,8 @@ export class VoiceMessage extends HTMLElement {
 
   get isUnheard() {
     const { user } = this.client;
-    return this.isPlayable && user !== null && !this.isMine && !this.#message.receipts.played_by.includes(user);
+    const isHeard = this.#message.receipts.played_by.includes(user) || plays.isHeard(user, this.key);
+    return this.isPlayable && user !== null && !this.isMine && !isHeard;
   }
 
   adopt(message) {
@@ -147,8 +149,7 @@ export class VoiceMessage extends HTMLElement {
       const receipts = { ...this.#message.receipts, played_by: [...this.#message.receipts.played_by, user] };
       this.adopt({ ...this.#message, receipts });
     }
-    const body = { position_ms: Math.round(position), completed };
-    await this.client.post(`/v1/messages/${this.key}/played`, body, { keepalive: true }).catch(() => null);
+    await plays.tell(this.client, this.key, position, completed);
   }
 
   jump(ms) {

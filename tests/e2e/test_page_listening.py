@@ -56,6 +56,32 @@ def test_the_next_unheard_message_plays_by_itself_and_the_sender_learns_of_it(
     hers.wait_for_silence()
 
 
+def test_what_was_heard_without_a_line_is_told_when_it_is_back(alice: Person, bob: Person, visit: Visiting) -> None:
+    thread = bob.start_thread("alice")
+    (spoken,) = bob.speak(thread, "answer.webm")
+    visitor = visit(alice)
+    page = visitor.open(thread)
+    bubble = visitor.bubble(spoken)
+    page.route("**/played", lambda route: route.abort() if route.request.method == "POST" else route.continue_())
+    bubble.get_by_role("button", name="Play").click()
+    visitor.wait_for_sound()
+    bubble.get_by_role("slider").press("End")
+    visitor.wait_for_silence()
+    expect(bubble).not_to_have_attribute("data-unheard", "")
+    # The server does not know, and is asked what there is.
+    page.reload()
+    expect(bubble).not_to_have_attribute("data-unheard", "")
+    assert alice.message(spoken["id"])["receipts"]["played_by"] == []
+    page.unroute_all(behavior="wait")
+    his = visit(bob)
+    his.open(thread)
+    page.reload()
+    expect(his.bubble(spoken)).to_contain_text("Heard by alice")
+    expect(bubble).not_to_have_attribute("data-unheard", "")
+    assert page.evaluate("localStorage.getItem('earshot.plays')") is None
+    visitor.forgive("Failed to load resource")
+
+
 def test_one_message_sounds_at_a_time(alice: Person, bob: Person, visit: Visiting) -> None:
     thread = bob.start_thread("alice")
     first, second = bob.speak(thread, "answer.webm", "meeting.m4a")

@@ -1,0 +1,66 @@
+// What was heard and the server could not be told, until it can: {position_ms, completed} by user and message.
+
+import { isPassing } from "./client.js";
+import { parsed, read, write } from "./memory.js";
+
+const KEY = "earshot.plays";
+
+class Plays {
+  #untold = new Map();
+  #telling = false;
+
+  constructor() {
+    this.#load();
+    addEventListener("storage", ({ key }) => key === KEY && this.#load());
+  }
+
+  /** Whether this person has heard it to its end, and only this browser knows. */
+  isHeard(user, id) {
+    return Boolean(this.#untold.get(`${user} ${id}`)?.completed);
+  }
+
+  /** What was heard once stays heard, wherever somebody stopped the next time. */
+  async tell(client, id, position, completed) {
+    const play = { position_ms: Math.round(position), completed: completed || this.isHeard(client.user, id) };
+    const key = `${client.user} ${id}`;
+    const before = this.#untold.get(key);
+    try {
+      await client.post(`/v1/messages/${id}/played`, play, { keepalive: true });
+      this.#forget(key, before);
+    } catch (problem) {
+      if (isPassing(problem)) this.#keep(key, play);
+      else this.#forget(key, before);
+    }
+  }
+
+  /** Once more, one after the other. */
+  async retell(client) {
+    if (this.#telling) return;
+    this.#telling = true;
+    for (const [key, { position_ms: position, completed }] of [...this.#untold]) {
+      const id = key.split(" ").at(-1);
+      if (key === `${client.user} ${id}`) await this.tell(client, id, position, completed);
+    }
+    this.#telling = false;
+  }
+
+  #keep(key, play) {
+    this.#untold.set(key, play);
+    this.#save();
+  }
+
+  /** Not what has been added meanwhile. */
+  #forget(key, play) {
+    if (this.#untold.get(key) === play && this.#untold.delete(key)) this.#save();
+  }
+
+  #save() {
+    write(KEY, this.#untold.size ? JSON.stringify([...this.#untold]) : null);
+  }
+
+  #load() {
+    this.#untold = new Map(parsed(read(KEY)));
+  }
+}
+
+export const plays = new Plays();
