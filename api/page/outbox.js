@@ -15,12 +15,15 @@ export class Outbox extends EventTarget {
   #pumping = Promise.resolve();
   #wake = null;
   #stopped = false;
+  // To the other tabs: the id of what was thrown away, null when anything else has changed.
+  #tabs = new BroadcastChannel("earshot.outbox");
 
   /** Dispatches `change`, and `sent` (detail: the message). */
   constructor(client) {
     super();
     this.#client = client;
     addEventListener("online", () => this.flush());
+    this.#tabs.onmessage = ({ data: discarded }) => (discarded ? this.#throwAway(discarded) : this.#changed());
   }
 
   /** Keeps a recording that nobody has sent yet, or what it has grown to: whole again when another tab sent it half grown. */
@@ -33,17 +36,13 @@ export class Outbox extends EventTarget {
 
   async send(id) {
     await store.change(id, { draft: false, refused: false, problem: null });
+    this.#tellTabs();
     await this.flush();
   }
 
   async discard(id) {
-    const sending = this.#sending;
-    await store.drop(id);
-    if (sending?.id === id) {
-      sending.stop.abort();
-      await sending.upload.terminate();
-    }
-    this.#changed();
+    this.#tellTabs(id);
+    await this.#throwAway(id);
   }
 
   /** What waits, drafts too: {id, thread, blob, duration, draft, problem, refused, sent}; `sent` in bytes while it is on its way. */
@@ -66,8 +65,20 @@ export class Outbox extends EventTarget {
 
   stop() {
     this.#stopped = true;
+    this.#tabs.close();
     this.#sending?.stop.abort();
     this.#wake?.();
+  }
+
+  /** In whichever tab that was asked for: this one may be sending it. */
+  async #throwAway(id) {
+    const sending = this.#sending;
+    await store.drop(id);
+    if (sending?.id === id) {
+      sending.stop.abort();
+      await sending.upload.terminate();
+    }
+    this.#changed();
   }
 
   async #pump() {
@@ -101,6 +112,7 @@ export class Outbox extends EventTarget {
       return refused;
     } finally {
       this.#sending = null;
+      this.#tellTabs();
       this.#changed();
     }
   }
@@ -127,6 +139,10 @@ export class Outbox extends EventTarget {
   #progress(bytes) {
     if (this.#sending) this.#sending.sent = bytes;
     this.#changed();
+  }
+
+  #tellTabs(discarded = null) {
+    if (!this.#stopped) this.#tabs.postMessage(discarded);
   }
 
   #changed() {

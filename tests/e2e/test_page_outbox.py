@@ -1,6 +1,8 @@
 """What is recorded and not sent yet: a disk that is full, and other tabs."""
 
-from playwright.sync_api import expect
+import re
+
+from playwright.sync_api import Route, expect
 
 from tests.e2e.conftest import Visiting
 from tests.e2e.people import Person
@@ -33,3 +35,27 @@ def test_a_full_disk_loses_nothing_of_what_is_recorded(alice: Person, visit: Vis
     expect(page.locator("voice-message")).to_have_count(1)
     expect(page.get_by_role("list", name="Not sent yet")).to_have_count(0)
     visitor.forgive("The disk is full.")
+
+
+def test_what_one_tab_sends_another_can_call_off(alice: Person, visit: Visiting) -> None:
+    thread = alice.start_thread("bob")
+    visitor = visit(alice)
+    page, held = visitor.open(thread), list[Route]()
+    visitor.context.route(
+        "**/v1/uploads/*", lambda route: held.append(route) if route.request.method == "PATCH" else route.continue_()
+    )
+    page.get_by_role("button", name="Record a voice message").click()
+    page.wait_for_timeout(1_500)
+    page.get_by_role("button", name="Stop recording").click()
+    page.get_by_role("button", name="Send recording").click()
+    expect(page.get_by_role("progressbar", name="Sent")).to_be_visible()
+    other = visitor.context.new_page()
+    other.goto(f"{visitor.url}/#token={alice.token}")
+    other.get_by_role("link", name=re.compile(f"{thread.title}\\b")).click()
+    with page.expect_request(lambda request: request.method == "DELETE"):
+        other.get_by_role("button", name="Discard").click()
+    for tab in (page, other):
+        expect(tab.get_by_role("list", name="Not sent yet")).to_have_count(0)
+    visitor.context.unroute_all(behavior="ignoreErrors")
+    page.wait_for_timeout(1_000)
+    assert alice.messages(thread) == []
