@@ -39,12 +39,13 @@ def clear_left() -> int:
 def _made() -> tuple[Path, int]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(held, fcntl.LOCK_EX)
-        # Before it was held it may have looked like one that was left.
-        if folder.exists():
-            return folder, held
-        os.close(held)
+        # Before it is held it may look like one that was left.
+        with suppress(FileNotFoundError):
+            held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(held, fcntl.LOCK_EX)
+            if folder.exists():
+                return folder, held
+            os.close(held)
 
 
 def _cleared(folder: Path) -> bool:

@@ -297,11 +297,8 @@ _PROLONG = text(
     " FROM held WHERE jobs.id = held.id RETURNING jobs.id"
 ).bindparams(_MANY)
 _FINISH = update(jobs).where(_HELD).values(state="done", lease_until=None, reason=None, updated_at=NOW)
-_LOCK_MESSAGE = (
-    select(messages.c.id)
-    .where(messages.c.id == bindparam("message_id"), messages.c.deleted_at.is_(None))
-    .with_for_update(key_share=True)
-)
+LIVING_MESSAGE = select(messages.c.id).where(messages.c.id == bindparam("message_id"), messages.c.deleted_at.is_(None))
+_LOCK_MESSAGE = LIVING_MESSAGE.with_for_update(key_share=True)
 
 
 def _named(held: Sequence[Job]) -> dict[str, Any]:

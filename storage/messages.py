@@ -288,5 +288,5 @@ _PAGE = (
     .order_by(messages.c.seq.desc())
     .limit(bindparam("limit", type_=BigInteger))
 )
-_LIVING = select(messages.c.id).where(messages.c.id == bindparam("message_id"), messages.c.deleted_at.is_(None))
-_HOLD, _SHARE = _LIVING.with_for_update(key_share=True), _LIVING.with_for_update(read=True)
+_HOLD = jobs.LIVING_MESSAGE.with_for_update(key_share=True)
+_SHARE = jobs.LIVING_MESSAGE.with_for_update(read=True)
