@@ -86,8 +86,8 @@ class Turns:
             return work(connection)
 
     def stated(self, work: Callable[[Session], T]) -> T:
-        """One statement that the driver is given."""
-        with self._database.driver() as session:
+        """One statement, past the library."""
+        with self._database.line() as session:
             return work(session)
 
     def together(self, work: Callable[[Connection], T]) -> T:

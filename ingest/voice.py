@@ -107,7 +107,7 @@ class Intake:
         container = sniffed(spool.head(HEAD_BYTES))
         message_id = new_id("msg")
         key = self._original_key(message_id, sha256, container)
-        with self._database.driver() as session:
+        with self._database.line() as session:
             # Nothing is put that would be refused then.
             if not arrivals.expect(session, message_id, key, upload.thread_id, upload.sender, ttl_s=INTENT_TTL_S):
                 raise NoThread
@@ -162,7 +162,7 @@ class Intake:
             return message
 
         if settle is None:
-            with self._database.driver() as session:
+            with self._database.line() as session:
                 return add(session)
         with self._database.transaction() as connection:
             message = add(connection)

@@ -1,32 +1,46 @@
-"""One pool of Postgres connections, opened at first use, and the one way to hold a transaction."""
+"""The connections to Postgres, opened at first use, and the one way to hold a transaction."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from types import TracebackType
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
+from storage.driver import Line
 from storage.errors import StorageFull, StorageUnavailable
+from storage.lines import Lines, Trust
 
 _DISK_FULL = "53100"
-# A server takes longer than this to go and come back.
-_TRUSTED_S = 0.5
-_OUTAGES = (OperationalError, InterfaceError, TimeoutError, psycopg.OperationalError, psycopg.InterfaceError)
+OUTAGES = (OperationalError, InterfaceError, TimeoutError, psycopg.OperationalError, psycopg.InterfaceError)
 _HASTY = text("SET LOCAL synchronous_commit = off")
+# How long to wait for one of our connections, in seconds.
+_PATIENCE_S = 10
+_CONNECT_ARGS = {
+    "connect_timeout": 3,
+    # A lost network must not hold a request for the kernel's default of hours.
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    # Those don't count while something that was sent is not acknowledged.
+    "tcp_user_timeout": 20_000,
+    "options": "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000 -c lock_timeout=15000",
+}
 
 
 class Database:
-    def __init__(self, url: str, *, pool_size: int = 20, application_name: str = "earshot") -> None:
+    def __init__(self, url: str, *, pool_size: int = 14, lines: int = 8, application_name: str = "earshot") -> None:
+        """At most `pool_size` connections for the library and as many `lines`."""
         self.url = url
         self._pool_size = pool_size
+        self._lines = lines
         self._application_name = application_name
-        # When a connection was last found to be lost: others that rested then may be so too.
-        self._lost_at = float("-inf")
+        self._trust = Trust()
 
     @cached_property
     def engine(self) -> Engine:
@@ -34,27 +48,20 @@ class Database:
             self.url,
             pool_size=self._pool_size,
             max_overflow=0,
-            pool_timeout=10,
+            pool_timeout=_PATIENCE_S,
             # The one that was used last has its statements prepared, and needs no question whether it still lives.
             pool_use_lifo=True,
             # Errors go to logs, which hold nothing of what people say and write.
             hide_parameters=True,
-            connect_args={
-                "connect_timeout": 3,
-                "application_name": self._application_name,
-                # A lost network must not hold a request for the kernel's default of hours.
-                "keepalives_idle": 10,
-                "keepalives_interval": 3,
-                "keepalives_count": 3,
-                # Those don't count while something that was sent is not acknowledged.
-                "tcp_user_timeout": 20_000,
-                "options": "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000"
-                " -c lock_timeout=15000",
-            },
+            connect_args=self._connect_args,
         )
         event.listen(engine, "checkin", _note_rest)
         event.listen(engine, "checkout", self._ping_rested)
         return engine
+
+    @cached_property
+    def lines(self) -> Lines:
+        return Lines(self._open_line, self._trust, most=self._lines, patience_s=_PATIENCE_S)
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator[Connection]:
@@ -80,18 +87,9 @@ class Database:
         with self.reading() as connection:
             yield connection
 
-    @contextmanager
-    def driver(self) -> Iterator[psycopg.Connection[Any]]:
-        """`writing` for one `Statement`, by the driver alone: the library takes longer to lend a connection."""
-        with self._translating():
-            lent = self.engine.raw_connection()
-            driver = lent.driver_connection
-            assert isinstance(driver, psycopg.Connection)
-            try:
-                driver.autocommit = True
-                yield driver
-            finally:
-                _give_back(lent, driver)
+    def line(self) -> "_Lent":
+        """`writing` for `Statement`s, each by itself, past the library, which takes longer to lend a connection."""
+        return _Lent(self)
 
     @cached_property
     def _autocommitting(self) -> Engine:
@@ -104,48 +102,71 @@ class Database:
     def close(self) -> None:
         if "engine" in self.__dict__:
             self.engine.dispose()
+        if "lines" in self.__dict__:
+            self.lines.close()
+
+    @property
+    def _connect_args(self) -> dict[str, Any]:
+        return {**_CONNECT_ARGS, "application_name": self._application_name}
+
+    def _open_line(self) -> Line:
+        url = make_url(self.url).set(drivername="postgresql").render_as_string(hide_password=False)
+        return Line(psycopg.connect(url, autocommit=True, **self._connect_args))
 
     def _ping_rested(self, connection: Any, record: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
         """Asks whether the server is still there, unless the connection was in use just now. DisconnectionError makes
         the pool try another one."""
-        now = time.monotonic()
-        rests_since = record.info.get("rests_since", now)
-        if rests_since < max(now - _TRUSTED_S, self._lost_at):
+        if not self._trust.covers(record.info.get("rests_since", time.monotonic())):
             try:
                 connection.execute("")
                 connection.rollback()
             except psycopg.Error as error:
-                self._lost_at = now
+                self._trust.lose()
                 raise DisconnectionError from error
 
     @contextmanager
     def _translating(self) -> Iterator[None]:
         try:
             yield
-        except _OUTAGES as error:
-            self._lost_at = time.monotonic()
-            raise _translated(error) from error
+        except OUTAGES as error:
+            raise self.outage(error) from error
         except DBAPIError as error:
             if error.connection_invalidated:
-                self._lost_at = time.monotonic()
-                raise StorageUnavailable("the database connection was lost") from error
+                raise self.outage(error) from error
             raise
+
+    def outage(self, error: Exception) -> StorageUnavailable | StorageFull:
+        """What one of `OUTAGES` is to who asked; connections that rest are asked then whether they live."""
+        self._trust.lose()
+        return _translated(error)
 
 
 def _note_rest(connection: Any, record: ConnectionPoolEntry) -> None:
     record.info["rests_since"] = time.monotonic()
 
 
-def _give_back(lent: PoolProxiedConnection, driver: psycopg.Connection[Any]) -> None:
-    """As it was lent; what broke or is in the middle of something is thrown away."""
-    try:
-        driver.autocommit = False
-    except psycopg.Error:
-        lent.invalidate()
-    lent.close()
+class _Lent:
+    """A line for the time of a `with`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __enter__(self) -> Line:
+        try:
+            self._line = self._database.lines.take()
+        except OUTAGES as error:
+            raise self._database.outage(error) from error
+        return self._line
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._database.lines.give_back(self._line)
+        if isinstance(error, OUTAGES):
+            raise self._database.outage(error) from error
 
 
-def _translated(error: Exception) -> Exception:
+def _translated(error: Exception) -> StorageUnavailable | StorageFull:
     cause = getattr(error, "orig", error)
     if isinstance(cause, psycopg.Error) and cause.sqlstate == _DISK_FULL:
         return StorageFull("the disk of the database is full")
