@@ -50,6 +50,7 @@ class Services:
     def close(self) -> None:
         self.executor.close()
         self.resumable.close()
+        self.intake.close()
         self.database.close()
 
 

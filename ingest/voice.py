@@ -17,7 +17,8 @@ from sqlalchemy import Connection
 from ingest.errors import Refused
 from ingest.quota import Quota
 from ingest.spool import MEMORY_BYTES, Pieces, Spool
-from storage import arrivals, idempotency, intents, messages, threads
+from storage import arrivals, events, idempotency, intents, messages, threads
+from storage.bell import Teller
 from storage.database import Database
 from storage.driver import Session
 from storage.errors import NoThread, ObjectSwept, StorageFull, StorageUnavailable
@@ -64,6 +65,10 @@ class Intake:
         self._store = store
         self._prefix = prefix
         self._quota = quota
+        self._teller = Teller(database, events.CHANNEL)
+
+    def close(self) -> None:
+        self._teller.close()
 
     @staticmethod
     def asks_first(upload: Upload, size: int | None) -> bool:
@@ -129,12 +134,14 @@ class Intake:
     ) -> messages.Message:
         """Where the database is away the sweep finds the original when its intent runs out; else it is given up."""
         try:
-            return self._commit(upload, message_id, original, settle)
+            message = self._commit(upload, message_id, original, settle)
         except Exception as error:
             if isinstance(error, ObjectSwept) or not isinstance(error, StorageUnavailable | StorageFull):
                 # It may have been put after a sweep.
                 self.give_up(message_id, original.object_key)
             raise
+        self._teller.tell()
+        return message
 
     def give_up(self, message_id: str, key: str) -> None:
         """For an original that came to nothing; the sweep looks whether it did."""

@@ -1,6 +1,7 @@
 """The arrival of a recording: its message, voice, pending transcript and media job.
 
-Uploads are the most frequent writes: each is one statement, which does everything or nothing.
+Uploads are the most frequent writes: each is one statement, which does everything or nothing. Who listens for events is
+told afterwards (`storage.bell.Teller`): transactions with a NOTIFY can only commit one after the other.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from storage import events, history
+from storage import history
 from storage.driver import Session, Statement
 from storage.errors import ObjectSwept
 from storage.ids import new_id
@@ -55,9 +56,8 @@ def add_voice(
         "container": original.container,
         "job_id": new_id("job"),
         "lane": int(lane),
-        "channel": events.CHANNEL,
     }
-    ((members, seq, created_at, _),) = _ARRIVAL.rows(session, values)
+    ((members, seq, created_at),) = _ARRIVAL.rows(session, values)
     if seq is not None:
         return _message(values, seq, created_at)
     if members or sent_at is not None:
@@ -163,10 +163,8 @@ _ARRIVAL = Statement(
         SELECT :job_id, 'media', :lane, 'queued', :id, CAST(:seq AS bigint) IS NOT NULL FROM place
     ), event AS (
         INSERT INTO events (type, thread_id, message_id) SELECT 'message.created', :thread_id, :id FROM next
-        RETURNING id
     )
-    SELECT (SELECT count(*) FROM member) AS members, message.seq, message.created_at,
-        (SELECT pg_notify(:channel, '') FROM event) AS told
+    SELECT (SELECT count(*) FROM member) AS members, message.seq, message.created_at
     FROM (SELECT) AS one LEFT JOIN message ON true
 """)
 )

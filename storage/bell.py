@@ -1,17 +1,24 @@
-"""A connection of its own that hears NOTIFY."""
+"""NOTIFY: a connection of its own that hears it, and a thread of its own that tells of many commits at once."""
 
 import json
+import logging
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.engine import make_url
 
 from storage.database import Database
-from storage.errors import StorageUnavailable
+from storage.driver import Statement
+from storage.errors import StorageFull, StorageUnavailable
+
+log = logging.getLogger(__name__)
+# What is told closer together than this is told once.
+_SPACING_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -54,3 +61,52 @@ def listening(database: Database, channels: Sequence[str]) -> Iterator[Bell]:
 def tell(connection: Connection, channel: str, **content: str) -> None:
     """To whoever listens when this transaction commits; stored nowhere. At most 8,000 bytes of JSON."""
     connection.execute(select(func.pg_notify(channel, json.dumps(content, ensure_ascii=False))))
+
+
+class Teller:
+    """Wakes who listens on `channel` soon after each `tell`. One that is lost is made good by their looking on their
+    own: each does, once a second."""
+
+    def __init__(self, database: Database, channel: str) -> None:
+        self._database = database
+        self._channel = channel
+        self._lock = threading.Lock()
+        self._is_wanted = False
+        self._closing = threading.Event()
+        # While it has something to tell, and for a moment after.
+        self._thread: threading.Thread | None = None
+
+    def tell(self) -> None:
+        """Of what is committed already. Never waits."""
+        if self._is_wanted:
+            return
+        with self._lock:
+            self._is_wanted = True
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="teller", daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        """Returns when all is told."""
+        self._closing.set()
+        if thread := self._thread:
+            thread.join()
+
+    def _run(self) -> None:
+        while self._taken():
+            try:
+                with self._database.line() as line:
+                    _NOTIFY.rows(line, {"channel": self._channel})
+            except (StorageUnavailable, StorageFull) as error:
+                log.warning("who listens for events was not woken: %s", error)
+            self._closing.wait(_SPACING_S)
+
+    def _taken(self) -> bool:
+        with self._lock:
+            wanted, self._is_wanted = self._is_wanted, False
+            if not wanted:
+                self._thread = None
+            return wanted
+
+
+_NOTIFY = Statement(text("SELECT pg_notify(:channel, '')"))

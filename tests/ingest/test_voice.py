@@ -14,8 +14,10 @@ from ingest.settings import IngestSettings
 from ingest.spool import Spool
 from ingest.voice import Accepted, Intake, Ticket, Upload
 from storage import idempotency, jobs, threads
+from storage.bell import listening
 from storage.database import Database
 from storage.errors import NoThread, StorageUnavailable
+from storage.events import CHANNEL
 from storage.intents import doom
 from storage.objects import ObjectStore
 from storage.tables import events, intents, messages
@@ -59,6 +61,12 @@ def test_an_accepted_upload_is_a_message_a_job_an_event_and_an_object(
     with database.transaction() as connection:
         claimed = jobs.claim(connection, "media", lane=None, limit=5, lease_s=60, worker="w")
         assert [job.message_id for job in claimed] == [message.id]
+
+
+def test_who_listens_for_events_is_woken(intake: Intake, upload: Upload, database: Database) -> None:
+    with listening(database, [CHANNEL]) as bell:
+        accepted(intake, upload, intake.begin(upload))
+        assert bell.wait(10)
 
 
 def test_a_replay_makes_nothing_new(intake: Intake, upload: Upload, database: Database) -> None:

@@ -4,9 +4,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
-import psycopg
 import pytest
-from sqlalchemy import func, make_url, select, text
+from sqlalchemy import func, select, text
 
 from storage import arrivals, intents, messages, people, tables
 from storage.database import Database
@@ -48,14 +47,6 @@ def test_what_arrived_is_told_as_its_sender_would_read_it(database: Database, th
         assert connection.execute(select(tables.intents)).all() == []
     assert counts(database) == [1, 1, 1, 1, 1]
     assert (job.message_id, job.queue, job.state, job.lane, job.quiet) == (arrived.id, "media", "queued", 0, False)
-
-
-def test_who_listens_for_events_is_woken(database: Database, database_url: str, thread: str) -> None:
-    url = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(url, autocommit=True) as listener:
-        listener.execute("LISTEN earshot_events")
-        arrive(database, thread)
-        assert len(list(listener.notifies(timeout=10, stop_after=1))) == 1
 
 
 def test_history_is_told_to_nobody_and_asks_for_no_membership(database: Database, thread: str) -> None:
