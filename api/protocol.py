@@ -27,13 +27,31 @@ class _OneAtATime(FlowControl):
 
 class _Lingering:
     """The transport as a response sees it. Closed while its request is still coming, it would answer the rest of that
-    with a reset, and a client that is sending might never read what it was told."""
+    with a reset, and a client that is sending might never read what it was told.
+
+    A head waits for what follows it within this turn of the loop: most answers are one packet then, not two.
+    """
 
     def __init__(self, protocol: "ProblemProtocol") -> None:
         self._protocol = protocol
+        self._has_begun = False
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        if not self._has_begun:
+            self._has_begun, self._head = True, data
+            self._protocol.loop.call_soon(self._send_head)
+        else:
+            head, self._head = self._head, b""
+            self._protocol.transport.write(head + data)
 
     def close(self) -> None:
+        self._send_head()
         self._protocol.close_when_heard()
+
+    def _send_head(self) -> None:
+        if self._head:
+            self.write(b"")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._protocol.transport, name)

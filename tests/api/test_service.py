@@ -1,6 +1,9 @@
 """What the service says of itself: health, limits, metrics, documentation, the page."""
 
+import socket
+import struct
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -66,6 +69,18 @@ def test_metrics_count_routes_and_never_name_a_message(server: Server, alice: Pe
     assert "earshot_database_up 1.0" in text
     assert "BREW" not in text
     assert "msg_" not in text
+
+
+def test_an_answer_comes_in_one_piece(server: Server) -> None:
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as connection:
+        for _ in range(50):
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = connection.recv(65536)
+            while not answer.endswith(b'{"status":"ok"}'):
+                answer += connection.recv(65536)
+        # Segments with data that came (`tcpi_data_segs_in` of linux/tcp.h).
+        assert struct.unpack_from("I", connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192), 152) == (50,)
 
 
 def test_the_documentation_page_needs_nothing_from_elsewhere(server: Server) -> None:
