@@ -24,7 +24,7 @@ _SETTINGS = {
     # A socket's path is limited to 107 bytes, which a long data folder exceeds.
     "unix_socket_directories": "",
     "max_connections": "100",
-    "shared_buffers": "64MB",
+    "shared_buffers": "128MB",
     "effective_cache_size": "256MB",
     "jit": "off",
     "timezone": "UTC",
@@ -35,6 +35,8 @@ _SETTINGS = {
     "max_wal_size": "1GB",
     "wal_buffers": "16MB",
     "checkpoint_completion_target": "0.5",
+    # What chunks of uploads leave is free again before the file has to grow for the next ones.
+    "autovacuum_naptime": "5s",
     "log_min_duration_statement": "1000",
     # Not what it was about: pieces of recordings, texts, names.
     "log_parameter_max_length": "0",
