@@ -19,6 +19,7 @@ from storage.errors import StorageFull, StorageUnavailable
 log = logging.getLogger(__name__)
 # What is told closer together than this is told once.
 _SPACING_S = 0.05
+_PATIENCE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,10 @@ class Teller:
                 self._thread.start()
 
     def close(self) -> None:
-        """Returns when all is told."""
+        """Returns when all is told, unless the database lets it wait."""
         self._closing.set()
         if thread := self._thread:
-            thread.join()
+            thread.join(_PATIENCE_S)
 
     def _run(self) -> None:
         while self._taken():
@@ -99,6 +100,8 @@ class Teller:
                     _NOTIFY.rows(line, {"channel": self._channel})
             except (StorageUnavailable, StorageFull) as error:
                 log.warning("who listens for events was not woken: %s", error)
+            except Exception:
+                log.exception("who listens for events can't be woken")
             self._closing.wait(_SPACING_S)
 
     def _taken(self) -> bool:

@@ -40,7 +40,10 @@ class Line:
 
     def answers(self) -> bool:
         """Asks the server."""
-        return self._pq.exec_(b"").status == ExecStatus.EMPTY_QUERY
+        try:
+            return self._pq.exec_(b"").status == ExecStatus.EMPTY_QUERY
+        except psycopg.Error:
+            return False
 
     def run(self, text: bytes, given: Sequence[Any]) -> PGresult:
         """`text` has `$1` for the first of what is `given`. Raises psycopg.Error."""
