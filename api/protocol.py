@@ -84,6 +84,14 @@ class ProblemProtocol(HttpToolsProtocol):
         if self.cycle is not None:
             self.cycle.transport = _Lingering(self)  # type: ignore[assignment]
 
+    def on_body(self, body: bytes) -> None:
+        """What comes alone is passed on as it is: into a bytearray and out of it again it would be copied twice."""
+        if not self.cycle.body:
+            self.cycle.body = b""  # type: ignore[assignment]
+        elif isinstance(self.cycle.body, bytes):
+            self.cycle.body = bytearray(self.cycle.body)
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         super().on_message_complete()
         if self._is_lingering:

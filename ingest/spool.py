@@ -56,12 +56,13 @@ class Spool:
         if self._file is not None:
             self._flush()
         else:
-            self._hash.update(self._whole())
+            for piece in self._waiting:
+                self._hash.update(piece)
         return self._hash.hexdigest()
 
     def head(self, size: int) -> bytes:
         if self._file is None:
-            return self._whole()[:size]
+            return _head(self._waiting, size)
         self._file.seek(0)
         return self._file.read(size)
 
@@ -69,19 +70,13 @@ class Spool:
         """All of it again, `size` bytes at a time."""
         if self._file is not None:
             self._flush()
-        source = io.BytesIO(self._whole()) if self._file is None else self._file
+        source = io.BytesIO(b"".join(self._waiting)) if self._file is None else self._file
         source.seek(0)
         while piece := source.read(size):
             yield piece
 
-    def body(self) -> BinaryIO | bytes:
-        return self._whole() if self._file is None else self._file
-
-    def _whole(self) -> bytes:
-        """All of what is short enough for memory, put together once."""
-        if len(self._waiting) != 1:
-            self._waiting = [b"".join(self._waiting)]
-        return self._waiting[0]
+    def body(self) -> BinaryIO | list[bytes]:
+        return list(self._waiting) if self._file is None else self._file
 
     def close(self) -> None:
         if self._file is not None:
@@ -125,13 +120,17 @@ class Pieces:
         return digest.hexdigest()
 
     def head(self, size: int) -> bytes:
-        found = b""
-        for piece in self._pieces:
-            found += piece[: size - len(found)]
-        return found
+        return _head(self._pieces, size)
 
     def body(self) -> list[bytes]:
         return self._pieces
+
+
+def _head(pieces: list[bytes], size: int) -> bytes:
+    found = b""
+    for piece in pieces:
+        found += piece[: size - len(found)]
+    return found
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:

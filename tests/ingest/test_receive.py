@@ -31,8 +31,15 @@ def pieces(*chunks: bytes, pause_s: float = 0, size: int | None = None, then: st
 def received(body: Body, content_type: str = "") -> bytes:
     with Spool() as spool:
         asyncio.run(receive(body, spool, content_type=content_type, max_bytes=MAX_BYTES))
-        stored = spool.body()
-        return stored if isinstance(stored, bytes) else stored.read()
+        return content_of(spool)
+
+
+def content_of(spool: Spool) -> bytes:
+    body = spool.body()
+    if isinstance(body, list):
+        return b"".join(body)
+    body.seek(0)
+    return body.read()
 
 
 def refusal(body: Body) -> str:
@@ -73,11 +80,7 @@ def test_a_spool_gives_back_what_was_written(size: int) -> None:
         assert b"".join(spool.pieces(70_000)) == data
         assert spool.finish() == hashlib.sha256(data).hexdigest()
         assert spool.head(100) == data[:100]
-        body = spool.body()
-        if not isinstance(body, bytes):
-            body.seek(0)
-            body = body.read()
-        assert body == data
+        assert content_of(spool) == data
 
 
 def test_a_spool_leaves_no_name_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
