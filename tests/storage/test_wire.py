@@ -4,6 +4,7 @@ import io
 import os
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -101,8 +102,10 @@ def serving() -> Iterator[Serving]:
         server.close()
 
 
-def wire(port: int, scheme: str = "http", tls: Callable[[], ssl.SSLContext] = ssl.create_default_context) -> Wire:
-    return Wire(f"{scheme}://localhost:{port}/x", connect_s=5, read_s=5, keep=4, tls=tls)
+def wire(
+    port: int, scheme: str = "http", tls: Callable[[], ssl.SSLContext] = ssl.create_default_context, read_s: float = 5
+) -> Wire:
+    return Wire(f"{scheme}://localhost:{port}/x", connect_s=5, read_s=read_s, keep=4, tls=tls)
 
 
 def head(size: int) -> bytes:
@@ -167,6 +170,37 @@ def test_a_body_arrives_as_it_is_from_memory_and_from_a_file_wherever_that_stand
         client.ask(head(size), file, size)
     client.ask(head(size), io.BytesIO(body), size)
     assert [got.partition(b"\r\n\r\n")[2] == body for got in server.received] == [True] * 3
+
+
+@pytest.mark.parametrize(("count", "size"), [(3, 100_000), (100, 50_000), (3000, 100), (5000, 1)])
+def test_a_body_in_pieces_arrives_in_their_order(serving: Serving, count: int, size: int) -> None:
+    server, client = serving(OK)
+    pieces = [os.urandom(size) for _ in range(count)]
+    client.ask(head(count * size), [*pieces, b""], count * size)
+    assert server.received[0].partition(b"\r\n\r\n")[2] == b"".join(pieces)
+
+
+def test_a_server_that_does_not_read_or_answer_is_waited_for_no_longer_than_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        impatient = wire(mute.getsockname()[1], read_s=1)
+        for size in (0, 50_000_000):
+            with pytest.raises(OSError):
+                impatient.ask(head(size), bytes(size), size)
+
+
+def test_one_that_reads_after_a_while_gets_all_of_it(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system did not take in time is sent once more, from where it stopped."""
+    server, _ = serving(OK)
+    take = server._request
+
+    def late(connection: socket.socket) -> bytes:
+        time.sleep(1.5)
+        return take(connection)
+
+    monkeypatch.setattr(server, "_request", late)
+    pieces = [os.urandom(1_000_000) for _ in range(20)]
+    wire(server.port, read_s=1).ask(head(20_000_000), pieces, 20_000_000)
+    assert server.received[0].partition(b"\r\n\r\n")[2] == b"".join(pieces)
 
 
 def test_a_file_that_is_shorter_than_it_was_is_no_body(serving: Serving, tmp_path: Path) -> None:
