@@ -9,13 +9,15 @@ from typing import Any
 
 import psycopg
 from psycopg.adapt import PyFormat, Transformer
-from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, Format, TransactionStatus
 from psycopg.pq.abc import PGresult
 from sqlalchemy import ClauseElement, Connection
 from sqlalchemy.dialects.postgresql import psycopg as dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
 _NAMED = dialect.dialect()  # type: ignore[no-untyped-call]
+# What was prepared is no longer there, or would give rows of another kind since a migration.
+_OUTDATED = (b"26000", b"0A000")
 _NUMBERED = dialect.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 
 
@@ -72,6 +74,8 @@ class Line:
             return result
         if self._pq.status == ConnStatus.BAD:
             raise psycopg.OperationalError(result.get_error_message() or "the connection was lost")
+        if result.error_field(DiagnosticField.SQLSTATE) in _OUTDATED:
+            self.close()
         raise psycopg.errors.error_from_result(result)
 
 

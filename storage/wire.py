@@ -116,7 +116,7 @@ def _close_all(idle: deque[socket.socket]) -> None:
 def _bound(connection: socket.socket, patience_s: float) -> None:
     """The system itself ends a call that waits too long: Python would ask it before each whether it has to wait."""
     connection.settimeout(None)
-    patience = struct.pack("ll", int(patience_s), 0)
+    patience = struct.pack("ll", int(patience_s), int(patience_s % 1 * 1e6))
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
 

@@ -85,6 +85,19 @@ def test_a_line_that_broke_is_told_as_an_outage_and_is_not_lent_again(alone: Dat
     alone.close()
 
 
+def test_a_statement_prepared_before_a_migration_fails_once_at_most(alone: Database) -> None:
+    chosen = Statement(text("SELECT last FROM event_log"))
+    for change in ("ALTER TABLE event_log ALTER last TYPE numeric", "DEALLOCATE ALL"):
+        with alone.line() as line:
+            chosen.rows(line, {})
+            Statement(text(change)).changed(line, {})
+        with pytest.raises(psycopg.Error), alone.line() as line:
+            chosen.rows(line, {})
+        with alone.line() as line:
+            assert chosen.rows(line, {}) == [(0,)]
+    alone.close()
+
+
 def test_no_more_lines_are_opened_than_allowed_and_who_waits_too_long_is_told(alone: Database) -> None:
     lines = Lines(alone.lines.take, Trust(), most=1, patience_s=0.2)
     line = lines.take()
