@@ -146,8 +146,13 @@ def test_a_recording_that_is_let_go_before_it_is_played_holds_nothing_up(
     visitor = visit(alice)
     page = visitor.open(thread)
     bubble = visitor.bubble(spoken)
-    page.route("**/v1/playback/**", lambda route: route.fulfill(status=404))
-    _change(stack, "UPDATE voices SET renditions='[]' WHERE message_id=:id", spoken)
+
+    def let_go(route: Route) -> None:
+        # Only now: a page that looked again before the click would already know.
+        _change(stack, "UPDATE voices SET renditions='[]' WHERE message_id=:id", spoken)
+        route.fulfill(status=404)
+
+    page.route("**/v1/playback/**", let_go)
     bubble.get_by_role("button", name="Play").click()
     expect(bubble.get_by_role("button", name="Play")).to_be_disabled()
     expect(bubble).to_contain_text("The recording is no longer kept.")
