@@ -10,6 +10,7 @@ from storage.threads import MAX_PARTICIPANTS
 MAX_TEXT = 10_000
 # Far beyond a minute: players round up and clocks differ.
 MAX_POSITION_MS = 600_000
+MAX_AGE_MS = 365 * 86_400_000
 
 
 def _storable(text: str) -> str:
@@ -57,6 +58,8 @@ class Correction(BaseModel):
 class Played(BaseModel):
     position_ms: int = Field(ge=0, le=MAX_POSITION_MS)
     completed: bool = False
+    # How long ago that was: a client without a line tells later, and must not undo what another device told meanwhile.
+    age_ms: int = Field(0, ge=0, le=MAX_AGE_MS)
 
 
 class Signal(BaseModel):

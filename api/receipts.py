@@ -28,7 +28,14 @@ def played(message_id: str, body: Played, here: Here, user: ActingUser) -> Respo
     """Where the listener is, on every device; the first complete play tells the sender."""
     with here.database.transaction() as connection:
         message, _ = held_voice(connection, message_id, user, together=True)
-        first = plays.mark(connection, message_id, user, position_ms=body.position_ms, completed=body.completed)
+        first = plays.mark(
+            connection,
+            message_id,
+            user,
+            position_ms=body.position_ms,
+            completed=body.completed,
+            age_ms=body.age_ms,
+        )
         if first and user != message.sender_id:
             events.add(connection, "receipt.played", thread_id=message.thread_id, message_id=message_id, user_id=user)
     return nothing()

@@ -1,9 +1,11 @@
-// What was heard and the server could not be told, until it can: {position_ms, completed} by user and message.
+// What was heard and the server could not be told, until it can: {position_ms, completed, at} by user and message.
 
 import { isPassing } from "./client.js";
 import { parsed, read, write } from "./memory.js";
 
 const KEY = "earshot.plays";
+// More than this the server does not take.
+const LONGEST_AGO_MS = 365 * 86_400_000;
 
 class Plays {
   #untold = new Map();
@@ -19,13 +21,13 @@ class Plays {
     return Boolean(this.#untold.get(`${user} ${id}`)?.completed);
   }
 
-  /** What was heard once stays heard, wherever somebody stopped the next time. */
-  async tell(client, id, position, completed) {
-    const play = { position_ms: Math.round(position), completed: completed || this.isHeard(client.user, id) };
+  /** What was heard once stays heard, wherever somebody stopped the next time. `at` is when that was. */
+  async tell(client, id, position, completed, at = Date.now()) {
+    const play = { position_ms: Math.round(position), completed: completed || this.isHeard(client.user, id), at };
     const key = `${client.user} ${id}`;
     const before = this.#untold.get(key);
     try {
-      await client.post(`/v1/messages/${id}/played`, play, { keepalive: true });
+      await client.post(`/v1/messages/${id}/played`, told(play), { keepalive: true });
       this.#forget(key, before);
     } catch (problem) {
       if (isPassing(problem)) this.#keep(key, play);
@@ -37,9 +39,9 @@ class Plays {
   async retell(client) {
     if (this.#telling) return;
     this.#telling = true;
-    for (const [key, { position_ms: position, completed }] of [...this.#untold]) {
+    for (const [key, { position_ms: position, completed, at }] of [...this.#untold]) {
       const id = key.split(" ").at(-1);
-      if (key === `${client.user} ${id}`) await this.tell(client, id, position, completed);
+      if (key === `${client.user} ${id}`) await this.tell(client, id, position, completed, at);
     }
     this.#telling = false;
   }
@@ -61,6 +63,11 @@ class Plays {
   #load() {
     this.#untold = new Map(parsed(read(KEY)));
   }
+}
+
+/** By how long ago it was: the server's clock need not be this one's. */
+function told({ at, ...play }) {
+  return { ...play, age_ms: Math.min(Math.max(0, Date.now() - at), LONGEST_AGO_MS) };
 }
 
 export const plays = new Plays();

@@ -1,6 +1,7 @@
 """Where somebody stopped listening, on whichever device."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 
 from tests.api.conftest import Person, Server, code_of
 from tests.api.listening import Listener
@@ -13,6 +14,21 @@ def test_the_latest_position_counts_on_all_devices(bob: Person, played: str) -> 
         bob.post(path, json={"position_ms": position, "completed": completed})
     stopped = bob.get(path).json()
     assert (stopped["position_ms"], stopped["completed"]) == (1500, True)
+
+
+def test_what_is_told_late_undoes_nothing_that_was_heard_since(bob: Person, played: str) -> None:
+    path = f"/v1/messages/{played}/played"
+    bob.post(path, json={"position_ms": 3000, "age_ms": 60_000})
+    first = bob.get(path).json()
+    bob.post(path, json={"position_ms": 7000})
+    bob.post(path, json={"position_ms": 5000, "completed": True, "age_ms": 30_000})
+    second = bob.get(path).json()
+    assert (first["position_ms"], second["position_ms"], second["completed"]) == (3000, 7000, True)
+    assert datetime.fromisoformat(second["updated_at"]) - datetime.fromisoformat(first["updated_at"]) >= timedelta(
+        seconds=60
+    )
+    assert code_of(bob.post(path, json={"position_ms": 1, "age_ms": -1})) == "invalid_request"
+    assert code_of(bob.post(path, json={"position_ms": 1, "age_ms": 10**12})) == "invalid_request"
 
 
 def test_devices_that_finish_at_once_are_told_of_once(alice: Person, bob: Person, played: str) -> None:

@@ -64,6 +64,13 @@ class Person:
         body = {"position_ms": message["voice"]["duration_ms"], "completed": True}
         self._send("POST", f"/v1/messages/{message['id']}/played", json=body)
 
+    def stop_at(self, message: dict[str, Any], position_ms: int) -> None:
+        """Somewhere else."""
+        self._send("POST", f"/v1/messages/{message['id']}/played", json={"position_ms": position_ms})
+
+    def stopped_at(self, message: dict[str, Any]) -> int:
+        return int(self._call("GET", f"/v1/messages/{message['id']}/played")["position_ms"])
+
     def correct(self, message: dict[str, Any], text: str) -> None:
         self._send("PUT", f"/v1/messages/{message['id']}/transcript/correction", json={"text": text})
 

@@ -82,6 +82,25 @@ def test_what_was_heard_without_a_line_is_told_when_it_is_back(alice: Person, bo
     visitor.forgive("Failed to load resource")
 
 
+def test_a_place_that_is_told_late_does_not_undo_a_newer_one(alice: Person, bob: Person, visit: Visiting) -> None:
+    thread = bob.start_thread("alice")
+    (spoken,) = bob.speak(thread, "meeting.m4a")
+    visitor = visit(alice)
+    page = visitor.open(thread)
+    bubble = visitor.bubble(spoken)
+    page.route("**/played", lambda route: route.abort() if route.request.method == "POST" else route.continue_())
+    bubble.get_by_role("button", name="Play").click()
+    visitor.wait_for_sound(1)
+    bubble.get_by_role("button", name="Pause").click()
+    alice.stop_at(spoken, 2345)
+    page.unroute_all(behavior="wait")
+    with page.expect_request(lambda each: each.url.endswith("/played") and each.method == "POST") as told:
+        page.reload()
+    assert told.value.response().ok
+    assert alice.stopped_at(spoken) == 2345
+    visitor.forgive("Failed to load resource")
+
+
 def test_one_message_sounds_at_a_time(alice: Person, bob: Person, visit: Visiting) -> None:
     thread = bob.start_thread("alice")
     first, second = bob.speak(thread, "answer.webm", "meeting.m4a")
@@ -98,12 +117,13 @@ def test_one_message_sounds_at_a_time(alice: Person, bob: Person, visit: Visitin
 
 def test_speed_and_place_are_remembered(alice: Person, bob: Person, visit: Visiting) -> None:
     thread = bob.start_thread("alice")
-    (spoken,) = bob.speak(thread, "meeting.m4a")
+    spoken, other = bob.speak(thread, "meeting.m4a", "answer.webm")
     visitor = visit(alice)
     visitor.open(thread)
     bubble = visitor.bubble(spoken)
     bubble.get_by_role("button", name="Speed: 1 times").click()
     bubble.get_by_role("button", name="Speed: 1.25 times").click()
+    expect(visitor.bubble(other).get_by_role("button", name="Speed: 1.5 times")).to_be_visible()
     bubble.get_by_role("button", name="Play").click()
     visitor.wait_for_sound(1)
     assert visitor.sounding()[0]["rate"] == 1.5
