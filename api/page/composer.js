@@ -5,15 +5,14 @@ import { newKey } from "./keys.js";
 import { Recorder } from "./recorder.js";
 import { Waiting } from "./waiting.js";
 
-// What was typed and not sent, by thread, as long as the page lives.
-const unsent = new Map();
+// What is being written, by thread, as long as the page lives: {field, attempt} of the composer that was opened last.
+const drafts = new Map();
 
 export class Composer {
   #client;
   #thread;
   #path;
   #sent;
-  #attempt = null;
 
   /** `sent(message)` is called with what the server made of it, `doing(kind)` while somebody types or records. */
   constructor(client, outbox, thread, { sent, doing }) {
@@ -26,15 +25,17 @@ export class Composer {
       onkeydown: (event) => this.#key(event),
       oninput: () => this.field.value.trim() && doing("typing"),
     });
-    this.field.value = unsent.get(thread) ?? "";
+    const before = drafts.get(thread);
+    this.field.value = before?.field.value ?? "";
+    drafts.set(thread, { field: this.field, attempt: before?.attempt ?? null });
     this.trouble = h("p", { class: "trouble", role: "alert" });
     this.send = h("button", { class: "round main", "aria-label": "Send" }, icon("send"));
-    const drafts = {
+    const recordings = {
       keep: (id, blob, duration) => outbox.keep(id, thread, blob, duration),
       send: (id) => outbox.send(id),
       discard: (id) => outbox.discard(id),
     };
-    this.recorder = new Recorder(drafts, {
+    this.recorder = new Recorder(recordings, {
       busy: (on) => (this.field.hidden = this.send.hidden = on),
       trouble: (sentence) => say(this.trouble, sentence),
       going: () => doing("recording"),
@@ -52,7 +53,6 @@ export class Composer {
 
   /** The page leaves the thread. */
   close() {
-    unsent.set(this.#thread, this.field.value);
     this.recorder.close();
     this.waiting.close();
   }
@@ -67,17 +67,24 @@ export class Composer {
     event.preventDefault();
     const text = this.field.value.trim();
     if (!text) return;
+    const draft = drafts.get(this.#thread);
     // The same text sent again after a failure is the same message.
-    if (this.#attempt?.text !== text) this.#attempt = { text, key: newKey() };
-    const { key } = this.#attempt;
+    if (draft.attempt?.text !== text) draft.attempt = { text, key: newKey() };
+    const { key } = draft.attempt;
     try {
       const message = await this.#client.post(this.#path, { text }, { key });
-      this.#attempt = null;
-      if (this.field.value.trim() === text) this.field.value = "";
+      this.#settle(text);
       say(this.trouble, "");
       this.#sent(message);
     } catch (problem) {
       say(this.trouble, `Not sent: ${problem.message}`);
     }
+  }
+
+  /** The thread may have been left and opened again meanwhile. */
+  #settle(text) {
+    const draft = drafts.get(this.#thread);
+    if (draft.attempt?.text === text) draft.attempt = null;
+    if (draft.field.value.trim() === text) draft.field.value = "";
   }
 }

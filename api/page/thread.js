@@ -68,7 +68,8 @@ export class Thread {
 
   /** Shows a message, or what changed of it. */
   upsert(message) {
-    if (message.thread_id !== this.id || this.#isBeforeAll(message)) return;
+    // Opened again meanwhile it is another one's to show, which would not be told of what is known.
+    if (this.#closed || message.thread_id !== this.id || this.#isBeforeAll(message)) return;
     this.#live.know(message);
     this.#insert(message);
     this.markRead();
