@@ -20,6 +20,8 @@ export function signIn(app, reason) {
     field,
     h("button", { class: "main" }, "Sign in"),
   );
+  // The link opened here: only what follows the # changes then, and nothing is loaded anew.
+  addEventListener("hashchange", () => new URLSearchParams(location.hash.slice(1)).has("token") && location.reload());
   app.replaceChildren(h("main", { class: "alone" }, form));
   field.focus();
 }

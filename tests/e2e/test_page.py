@@ -50,6 +50,16 @@ def test_the_token_does_not_stay_in_the_address(alice: Person, visit: Visiting) 
     assert page.evaluate("localStorage.length") == 0
 
 
+def test_the_link_works_in_a_tab_that_asks_for_a_token(alice: Person, visit: Visiting) -> None:
+    page = visit(alice).page
+    page.evaluate("sessionStorage.clear()")
+    page.reload()
+    expect(page.get_by_label("Token")).to_be_focused()
+    page.evaluate("token => { location.hash = `token=${token}`; }", alice.token)
+    expect(page.get_by_role("button", name="New thread")).to_be_visible()
+    assert "token" not in page.url
+
+
 def test_nobody_is_signed_in_by_a_token_that_is_refused(alice: Person, visit: Visiting) -> None:
     stranger = visit(alice)
     stranger.page.evaluate("sessionStorage.setItem('earshot.token', 'a.b.c')")
