@@ -50,6 +50,7 @@ export class Waiting {
       say(text, `Voice message, ${minutes(duration)}: ${state}`);
       bar.hidden = sent === null;
       bar.value = sent ?? 0;
+      if (sent !== null && send === document.activeElement) element.focus();
       send.hidden = sent !== null;
     };
     this.element.append(element);

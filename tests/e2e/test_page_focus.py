@@ -70,6 +70,26 @@ def test_discarding_leads_to_what_else_waits_or_to_the_field(alice: Person, visi
     expect(page.get_by_label("Message", exact=True) if recordings == 1 else waiting).to_be_focused()
 
 
+def test_sending_now_keeps_the_keyboard_where_it_is_and_leads_to_the_field_at_last(
+    alice: Person, visit: Visiting
+) -> None:
+    thread, other = alice.start_thread("bob"), alice.start_thread("carol")
+    visitor = visit(alice)
+    page, held = visitor.open(thread), list[Route]()
+    page.get_by_role("button", name=_RECORD).click()
+    page.wait_for_timeout(1_200)
+    visitor.open(other)
+    visitor.open(thread)
+    page.route("**/v1/uploads", lambda route: held.append(route))
+    waiting = page.get_by_role("list", name="Not sent yet").get_by_role("listitem")
+    waiting.get_by_role("button", name="Send now").press("Enter")
+    expect(waiting).to_contain_text("sending")
+    expect(waiting).to_be_focused()
+    held[0].continue_()
+    expect(waiting).to_have_count(0)
+    expect(page.get_by_label("Message", exact=True)).to_be_focused()
+
+
 def _choose(bubble: Locator, action: str) -> None:
     bubble.get_by_role("button", name="More actions").press("Enter")
     bubble.get_by_role("button", name=action).press("Enter")
