@@ -23,6 +23,7 @@ class Player {
   #renewing = null;
   #renewed = -Infinity;
   #frame = 0;
+  #shown = new Set();
   #floor = new Floor(() => this.playing && this.pause());
   /** Whether it should sound, which it may not do yet. */
   playing = false;
@@ -111,19 +112,25 @@ class Player {
     this.#floor.take(sound);
   }
 
+  /** A host that comes onto the page: it shows the speed, too. */
+  welcome(host) {
+    this.#shown.add(host);
+  }
+
   /** Stops and forgets a host that leaves the page. */
   release(host) {
+    this.#shown.delete(host);
     if (this.#host !== host) return;
     if (this.playing) this.pause();
     this.#host = null;
     this.#deck.unload();
   }
 
-  nextRate(host) {
+  nextRate() {
     this.rate = SPEEDS[(SPEEDS.indexOf(this.rate) + 1) % SPEEDS.length];
     saveRate(this.rate);
     this.#deck.rate = this.#sound.defaultPlaybackRate = this.#sound.playbackRate = this.rate;
-    host.playback();
+    for (const host of this.#shown) host.playback();
   }
 
   get #sound() {

@@ -59,6 +59,7 @@ export class VoiceMessage extends HTMLElement {
       delete this[name];
       this[name] = value;
     }
+    player.welcome(this);
   }
 
   disconnectedCallback() {
@@ -89,6 +90,7 @@ export class VoiceMessage extends HTMLElement {
   }
 
   playback() {
+    if (!this.#parts) return;
     const { play, bar, time, speed, text } = this.#parts;
     const on = player.isPlaying(this);
     const position = player.position(this);
@@ -197,7 +199,7 @@ export class VoiceMessage extends HTMLElement {
       play: h("button", { type: "button", class: "play", onclick: toggle }, icon("play")),
       bar,
       time: h("span", { class: "clock" }),
-      speed: h("button", { type: "button", class: "speed", onclick: () => player.nextRate(this) }),
+      speed: h("button", { type: "button", class: "speed", onclick: () => player.nextRate() }),
       trouble: h("p", { class: "trouble", role: "status" }),
       text,
       state: h("div", { class: "state" }),
