@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.embedded import postgres
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -27,3 +29,13 @@ def test_compose_puts_no_secret_into_arguments_that_everybody_can_read() -> None
         arguments = [service.get(part, "") for part in ("command", "entrypoint")] + [service.get("healthcheck")]
         # What begins with two signs is the container's own shell's to read, from its environment.
         assert not re.search(r"(?<!\$)\$\{?\w*(PASSWORD|KEY|SECRET)", str(arguments))
+
+
+def test_compose_sets_postgres_as_the_embedded_one_is_set() -> None:
+    yaml: Any = pytest.importorskip("yaml")
+    command = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["postgres"]["command"].split()
+    given = dict(setting.split("=") for setting in command[2::2])
+    assert command[0] == "postgres"
+    assert set(command[1::2]) == {"-c"}
+    assert {"autovacuum_naptime", "log_parameter_max_length"} <= given.keys()
+    assert given.items() <= postgres.SETTINGS.items()

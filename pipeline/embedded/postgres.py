@@ -19,7 +19,7 @@ USER = "earshot"
 _MAJOR = "18"
 _INITDB_S = 120.0
 # A small server: one API, a few workers, one person's machine.
-_SETTINGS = {
+SETTINGS = {
     "listen_addresses": "127.0.0.1",
     # A socket's path is limited to 107 bytes, which a long data folder exceeds.
     "unix_socket_directories": "",
@@ -76,7 +76,7 @@ def start(
     folder: Path, port: int, log: Path, env: Mapping[str, str], extra: Mapping[str, str] | None = None
 ) -> Process:
     clear_stale_pid(folder)
-    settings = {**_SETTINGS, "port": str(port), **(extra or {})}
+    settings = {**SETTINGS, "port": str(port), **(extra or {})}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     program = binaries() / "postgres"
     argv = [*unprivileged.wrapper(program), str(program), "-D", str(folder), *options]
