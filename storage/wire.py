@@ -4,6 +4,7 @@ Python's own client parses each answer as if it were a letter, and the pool abov
 than half of the processor time of an upload's PUT. Here the parser is the one that the API's server has.
 """
 
+import os
 import socket
 import ssl
 import struct
@@ -126,7 +127,7 @@ def _exchanged(connection: socket.socket, head: bytes, body: Body, size: int) ->
         _send(connection, [head, body] if isinstance(body, bytes) else [head, *body])
     else:
         connection.sendall(head)
-        if connection.sendfile(body, 0, size) != size:
+        if _send_file(connection, body, size) != size:
             raise OSError("the file ended before its size")
     answer = Answer()
     parser = httptools.HttpResponseParser(answer)
@@ -140,6 +141,28 @@ def _exchanged(connection: socket.socket, head: bytes, body: Body, size: int) ->
         raise OSError("the server's answer is no HTTP") from error
     answer.status, answer.version = parser.get_status_code(), parser.get_http_version()
     return answer
+
+
+def _send_file(connection: socket.socket, file: BinaryIO, size: int) -> int:
+    """How many bytes of it were there. Not by the socket's own `sendfile`: that takes the system's "waited too long"
+    for "not yet", and waits for ever."""
+    sent = 0
+    if not isinstance(connection, ssl.SSLSocket) and _is_of_the_system(file):
+        while sent < size and (step := os.sendfile(connection.fileno(), file.fileno(), sent, size - sent)):
+            sent += step
+        return sent
+    file.seek(0)
+    while piece := file.read(min(_READ_BYTES, size - sent)):
+        connection.sendall(piece)
+        sent += len(piece)
+    return sent
+
+
+def _is_of_the_system(file: BinaryIO) -> bool:
+    try:
+        return file.fileno() >= 0
+    except (AttributeError, OSError):
+        return False
 
 
 def _send(connection: socket.socket, pieces: list[bytes]) -> None:

@@ -180,12 +180,27 @@ def test_a_body_in_pieces_arrives_in_their_order(serving: Serving, count: int, s
     assert server.received[0].partition(b"\r\n\r\n")[2] == b"".join(pieces)
 
 
-def test_a_server_that_does_not_read_or_answer_is_waited_for_no_longer_than_told() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as mute:
+@pytest.mark.parametrize("kind", ["nothing", "bytes", "pieces", "file", "file in memory"])
+def test_a_server_that_does_not_read_or_answer_is_waited_for_no_longer_than_told(kind: str, tmp_path: Path) -> None:
+    size = 0 if kind == "nothing" else 50_000_000
+    path = tmp_path / "body"
+    path.write_bytes(bytes(size))
+    failed: list[OSError] = []
+    with socket.create_server(("127.0.0.1", 0)) as mute, path.open("rb") as file:
         impatient = wire(mute.getsockname()[1], read_s=1)
-        for size in (0, 50_000_000):
-            with pytest.raises(OSError):
-                impatient.ask(head(size), bytes(size), size)
+        body = {"pieces": [bytes(size)], "file": file, "file in memory": io.BytesIO(bytes(size))}.get(kind, bytes(size))
+
+        def ask() -> None:
+            try:
+                impatient.ask(head(size), body, size)
+            except OSError as error:
+                failed.append(error)
+
+        asking = Thread(target=ask, daemon=True)
+        asking.start()
+        asking.join(30)
+        assert not asking.is_alive()
+    assert len(failed) == 1
 
 
 def test_one_that_reads_after_a_while_gets_all_of_it(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
