@@ -63,6 +63,12 @@ export class Live extends EventTarget {
     this.#known.set(message.id, { print: print(message), unsettled: isUnsettled(message), round: this.#round });
   }
 
+  /** What the page itself has deleted need not be asked for. It stays known: an answer on its way may still hold it. */
+  deleted(id) {
+    const known = this.#known.get(id);
+    if (known) Object.assign(known, { unsettled: false, round: Infinity });
+  }
+
   /** Asks soon. */
   nudge() {
     this.#soon = true;

@@ -45,7 +45,10 @@ export class Thread {
     this.describe(thread);
     this.showActivity();
     this.list.addEventListener("change", (event) => event.detail?.id && this.upsert(event.detail));
-    this.list.addEventListener("deleted", (event) => this.remove(event.detail));
+    this.list.addEventListener("deleted", ({ detail: id }) => {
+      live.deleted(id);
+      this.remove(id);
+    });
     const seen = ([entry]) => entry.isIntersecting && this.load();
     this.#nearTop = new IntersectionObserver(seen, { root: this.scroller, rootMargin: "1200px 0px 0px" });
   }
