@@ -4,7 +4,6 @@ Python's own client parses each answer as if it were a letter, and the pool abov
 than half of the processor time of an upload's PUT. Here the parser is the one that the API's server has.
 """
 
-import os
 import socket
 import ssl
 import struct
@@ -147,22 +146,11 @@ def _send_file(connection: socket.socket, file: BinaryIO, size: int) -> int:
     """How many bytes of it were there. Not by the socket's own `sendfile`: that takes the system's "waited too long"
     for "not yet", and waits for ever."""
     sent = 0
-    if not isinstance(connection, ssl.SSLSocket) and _is_of_the_system(file):
-        while sent < size and (step := os.sendfile(connection.fileno(), file.fileno(), sent, size - sent)):
-            sent += step
-        return sent
     file.seek(0)
     while piece := file.read(min(_READ_BYTES, size - sent)):
         connection.sendall(piece)
         sent += len(piece)
     return sent
-
-
-def _is_of_the_system(file: BinaryIO) -> bool:
-    try:
-        return file.fileno() >= 0
-    except (AttributeError, OSError):
-        return False
 
 
 def _send(connection: socket.socket, pieces: list[bytes]) -> None:

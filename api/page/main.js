@@ -7,7 +7,7 @@ import { Live } from "./live.js";
 import { Outbox } from "./outbox.js";
 import { askForThread } from "./new-thread.js";
 import { plays } from "./plays.js";
-import { currentToken, forgetToken } from "./session.js";
+import { currentToken, forgetToken, givenToken } from "./session.js";
 import { signIn } from "./sign-in.js";
 import { Search } from "./search.js";
 import { Signals } from "./signals.js";
@@ -107,7 +107,7 @@ class Page {
   }
 
   async #route() {
-    if (new URLSearchParams(location.hash.slice(1)).has("token")) return location.reload();
+    if (givenToken()) return location.reload();
     const id = location.hash.slice(1);
     const before = this.#thread?.id;
     this.#thread?.close();

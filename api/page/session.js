@@ -2,8 +2,13 @@
 
 const KEY = "earshot.token";
 
+/** In the address of a link that signs in; null in any other. */
+export function givenToken() {
+  return new URLSearchParams(location.hash.slice(1)).get("token");
+}
+
 export function currentToken() {
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  const given = givenToken();
   if (given) {
     history.replaceState(null, "", location.pathname + location.search);
     keepToken(given);

@@ -1,7 +1,7 @@
 // Without a token there is nothing to show but where to get one.
 
 import { h } from "./dom.js";
-import { keepToken } from "./session.js";
+import { givenToken, keepToken } from "./session.js";
 
 export function signIn(app, reason) {
   const field = h("input", { id: "token", type: "password", required: true, autocomplete: "off", spellcheck: "false" });
@@ -21,7 +21,7 @@ export function signIn(app, reason) {
     h("button", { class: "main" }, "Sign in"),
   );
   // The link opened here: only what follows the # changes then, and nothing is loaded anew.
-  addEventListener("hashchange", () => new URLSearchParams(location.hash.slice(1)).has("token") && location.reload());
+  addEventListener("hashchange", () => givenToken() && location.reload());
   app.replaceChildren(h("main", { class: "alone" }, form));
   field.focus();
 }
