@@ -67,9 +67,9 @@ def ours(name: str, engine: FittedEngine, *, language_given: bool = False) -> Si
 
 
 def engine_for(
-    model: str, *, words: bool = True, policy: Policy | None = None, context: Any = "fitted"
+    model: str, *, words: bool = True, policy: Policy | None = None, context: Any = "fitted", device: Any = "cpu"
 ) -> FittedEngine:
-    return load(TranscribeSettings(model=model, word_timestamps=words, speech_context=context), policy)
+    return load(TranscribeSettings(model=model, device=device, word_timestamps=words, speech_context=context), policy)
 
 
 def plain_faster_whisper(name: str, whisper: WhisperModel, **options: Any) -> Side:
@@ -123,7 +123,8 @@ class BareCTranslate2:
 
     def prepare(self, messages: Sequence[Message]) -> None:
         rows = self._engine.rows([Clip(message.samples, message.language) for message in messages])
-        self._groups = group_rows(rows, self._engine.device.rows, self._engine.device.seconds)
+        device = self._engine.device
+        self._groups = group_rows(rows, device.rows, device.seconds, mixed=device.mixed)
 
     def run(self, _: Sequence[Message]) -> list[Read]:
         with ThreadPoolExecutor(self._engine.device.workers) as pool:
@@ -170,9 +171,10 @@ class CountingModel:
         return self._model.align(*arguments, **options)
 
 
-def faster_whisper(model: str) -> WhisperModel:
-    """int8 on all cores, with calls counted."""
-    whisper = WhisperModel(model, device="cpu", compute_type="int8", cpu_threads=available_cores())
+def faster_whisper(model: str, device: str = "cpu") -> WhisperModel:
+    """int8 on all cores, or float16 on a GPU, with calls counted."""
+    compute_type = "int8" if device == "cpu" else "float16"
+    whisper = WhisperModel(model, device=device, compute_type=compute_type, cpu_threads=available_cores())
     whisper.model = CountingModel(whisper.model)
     return whisper
 

@@ -39,8 +39,8 @@ class FittedEngine:
     hotwords: str
 
     def __post_init__(self) -> None:
-        # Twice the workers: a call made from `between` finds threads, and the model a worker of its own for it.
-        self._pool = ThreadPoolExecutor(2 * self.device.workers, thread_name_prefix="speech")
+        # Twice as many: a call made from `between` finds threads, and the model a worker of its own for it.
+        self._pool = ThreadPoolExecutor(2 * max(self.device.workers, self.device.hands), thread_name_prefix="speech")
 
     def transcribe(self, clips: Sequence[Clip], between: Callable[[], None] = nothing) -> list[Outcome]:
         prepared = self._prepared(clips, between)
@@ -64,7 +64,7 @@ class FittedEngine:
         self, clips: Sequence[Clip], between: Callable[[], None] = nothing
     ) -> list[list[Row] | TranscribeError]:
         tasks = [partial(self._prepare, index, clip) for index, clip in enumerate(clips)]
-        found = dict(self._side_by_side(tasks, between))
+        found = dict(self._side_by_side(tasks, self.device.hands, between))
         return [found[index] for index in range(len(clips))]
 
     def _prepare(self, index: int, clip: Clip, turn: Turn) -> tuple[int, list[Row] | TranscribeError]:
@@ -98,24 +98,27 @@ class FittedEngine:
     def _read(self, rows: list[Row], results: Results, between: Callable[[], None]) -> list[Row]:
         """Reads the rows into `results`; returns what their texts left unread."""
         # Long groups go first: the workers then finish at about the same time.
-        groups = group_rows(rows, self.device.rows, self.device.seconds)
+        groups = group_rows(rows, self.device.rows, self.device.seconds, mixed=self.device.mixed)
+        tasks = [partial(self.read_group, group) for group in groups]
         rests: list[Row] = []
-        for found in self._side_by_side([partial(self.read_group, group) for group in groups], between):
+        for found in self._side_by_side(tasks, self.device.workers, between):
             for clip, result in found:
                 collect(results, clip, result)
                 if isinstance(result, RowResult) and result.rest:
                     rests.append(self._fitted(result.rest))
         return rests
 
-    def _side_by_side(self, tasks: Sequence[Callable[[Turn], T]], between: Callable[[], None]) -> Iterator[T]:
-        """As many at a time as there are workers, the last ones first; yields what they return as it comes."""
+    def _side_by_side(
+        self, tasks: Sequence[Callable[[Turn], T]], most: int, between: Callable[[], None]
+    ) -> Iterator[T]:
+        """At most so many at a time, the last ones first; yields what they return as it comes."""
         waiting = list(tasks)
         running: set[Future[T]] = set()
         go = Event()
         go.set()
         due = time.monotonic()
         while waiting or running:
-            while waiting and len(running) < self.device.workers:
+            while waiting and len(running) < most:
                 running.add(self._pool.submit(waiting.pop(), partial(go.wait, LONGEST_WAIT_S)))
             done, running = wait(running, max(0.0, due - time.monotonic()), FIRST_COMPLETED)
             yield from (future.result() for future in done)

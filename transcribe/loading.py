@@ -6,6 +6,7 @@ from dataclasses import replace
 import ctranslate2
 import numpy as np
 from faster_whisper import WhisperModel
+from threadpoolctl import threadpool_limits
 
 from transcribe.decoding import FRAMES_PER_SECOND, PROMPT_BUDGET, Policy
 from transcribe.devices import Device, choose_device
@@ -35,7 +36,7 @@ _M_ARENA_MAX = -8
 def load(settings: TranscribeSettings, policy: Policy | None = None) -> FittedEngine:
     """Resolve and load the model that `settings` names. Raises ModelError."""
     resolved = resolve_model(settings.model)
-    device = choose_device(settings)
+    device = choose_device(settings, demo=resolved.demo)
     reader = _reader(settings, policy or Policy(), resolved, device)
     context = choose_context(settings, resolved)
     return FittedEngine(
@@ -57,7 +58,10 @@ def choose_context(settings: TranscribeSettings, model: ResolvedModel) -> Contex
 
 
 def _reader(settings: TranscribeSettings, policy: Policy, resolved: ResolvedModel, device: Device) -> Reader:
-    _limit_arenas()
+    # Recordings are made ready side by side already; BLAS's threads for each of them wait for one another by spinning.
+    threadpool_limits(1, user_api="blas")
+    if device.name == "cpu":
+        _limit_arenas()
     try:
         whisper = _whisper(resolved, device)
         _check_languages(settings, whisper.supported_languages)
@@ -113,7 +117,8 @@ def _try_out(reader: Reader) -> None:
 
 def _limit_arenas() -> None:
     """glibc keeps what every thread once needed in an arena of the thread's: measured, a fifth of a worker's memory, a
-    tenth still with two arenas. The model asks for few and large blocks, so one costs no time."""
+    tenth still with two arenas. The model asks for few and large blocks, so one costs no time. Beside a GPU dozens of
+    threads make recordings ready, and its memory is what is scarce."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
@@ -128,9 +133,8 @@ def _load_error(resolved: ResolvedModel, device: Device, cause: str) -> ModelErr
     if device.name == "cuda":
         return ModelError(
             "device_unavailable",
-            f"could not load {resolved.name!r} on the GPU: {cause}. CTranslate2 needs the CUDA 12 libraries cuBLAS and "
-            "cuDNN 9 (pip install nvidia-cublas-cu12 nvidia-cudnn-cu12, with their lib folders in LD_LIBRARY_PATH); "
-            "EARSHOT_DEVICE=cpu works without",
+            f"could not load {resolved.name!r} on the GPU: {cause}. CTranslate2 needs cuBLAS for CUDA 12 (pip install "
+            "nvidia-cublas-cu12, with its lib folder in LD_LIBRARY_PATH); EARSHOT_DEVICE=cpu works without",
         )
     return ModelError(
         "model_incomplete",

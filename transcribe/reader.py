@@ -6,13 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import ctranslate2
-import numpy as np
-import numpy.typing as npt
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
 
 from transcribe.decoding import FRAMES_PER_SECOND, FULL_FRAMES, Policy, Reading, best_reading, generate
+from transcribe.encoded import Encoded
 from transcribe.language import Language, choose_language
 from transcribe.protocol import nothing
 from transcribe.rows import Row, RowResult, stacked
@@ -21,7 +20,6 @@ from transcribe.words import align_rows, milliseconds, placed, sentences
 
 T = TypeVar("T")
 Turn = Callable[[], object]
-Encoded = npt.NDArray[np.floating[Any]]
 
 
 @dataclass
@@ -65,34 +63,34 @@ class Reader:
         return list(self.tokenizer.encode(" " + text.strip()))
 
     def read(self, rows: Sequence[Row], turn: Turn = nothing) -> list[RowResult]:
-        """`rows` share context and prompt length. `turn` is called before each step: it may wait for urgent work."""
-        encoded = self._encode(rows, rows[0].frames, turn)
+        """`rows` share the prompt length, and get the longest's context. `turn` is called before each step: it may wait
+        for urgent work."""
+        frames = max(row.frames for row in rows)
+        encoded = self._encode(rows, frames, turn)
         turn()
         languages = self._languages(rows, encoded)
-        readings = self._decode(rows, encoded, languages, rows[0].frames, turn)
+        readings = self._decode(rows, encoded, languages, frames, turn)
         failed = [slot for slot, reading in enumerate(readings) if self._needs_retry(rows[slot], reading)]
         timed = self._align(rows, encoded, languages, readings, turn, skip=failed)
         for slot in failed:
             readings[slot], timed[slot] = self._retry(rows[slot], languages[slot], readings[slot], turn)
         return [self._result(*found) for found in zip(rows, languages, readings, timed, strict=True)]
 
-    def _encode(self, rows: Sequence[Row], frames: int, turn: Turn) -> list[Encoded]:
-        """One (positions, width) array per row, on the host: rows are regrouped for each later step."""
-        encoded: list[Encoded] = []
+    def _encode(self, rows: Sequence[Row], frames: int, turn: Turn) -> Encoded:
+        encoded = []
         for part in self._parts(rows):
             turn()
-            view = self.model.encode(ctranslate2.StorageView.from_array(stacked(part, frames)), to_cpu=True)
-            encoded += list(np.array(view))
+            encoded.append(self.model.encode(ctranslate2.StorageView.from_array(stacked(part, frames))))
             self.work.encodes += 1
             self.work.encoded_s += len(part) * frames / FRAMES_PER_SECOND
-        return encoded
+        return Encoded(encoded)
 
-    def _languages(self, rows: Sequence[Row], encoded: Sequence[Encoded]) -> list[Language]:
+    def _languages(self, rows: Sequence[Row], encoded: Encoded) -> list[Language]:
         if all(row.language for row in rows):
             return [Language(row.language or "", None) for row in rows]
         if not self.model.is_multilingual:
             return [Language("en", None) for _ in rows]
-        detected = self.model.detect_language(_view(encoded))
+        detected = self.model.detect_language(encoded.rows(range(len(rows))))
         return [self._language(row, found) for row, found in zip(rows, detected, strict=True)]
 
     def _language(self, row: Row, found: list[tuple[str, float]]) -> Language:
@@ -104,7 +102,7 @@ class Reader:
     def _decode(
         self,
         rows: Sequence[Row],
-        encoded: Sequence[Encoded],
+        encoded: Encoded,
         languages: Sequence[Language],
         frames: int,
         turn: Turn,
@@ -117,7 +115,7 @@ class Reader:
         turn()
         readings = generate(
             self.model,
-            _view(encoded),
+            encoded.rows(range(len(rows))),
             prompts,
             tokenizer=self.tokenizer,
             suppressed=self._suppressed,
@@ -152,7 +150,7 @@ class Reader:
     def _align(
         self,
         rows: Sequence[Row],
-        encoded: Sequence[Encoded],
+        encoded: Encoded,
         languages: Sequence[Language],
         readings: Sequence[Reading],
         turn: Turn,
@@ -169,7 +167,7 @@ class Reader:
                 turn()
                 words = align_rows(
                     self.model,
-                    _view([encoded[slot] for slot in slots]),
+                    encoded.rows(slots),
                     self._tokenizers[code],
                     [readings[slot].tokens for slot in slots],
                     [rows[slot].speech_frames for slot in slots],
@@ -219,7 +217,3 @@ class Reader:
 
     def _tokenizer(self, code: str) -> Any:
         return Tokenizer(self.whisper.hf_tokenizer, self.model.is_multilingual, task="transcribe", language=code)
-
-
-def _view(encoded: Sequence[Encoded]) -> Any:
-    return ctranslate2.StorageView.from_array(np.stack(encoded))

@@ -101,18 +101,23 @@ class RowResult:
         return self.row.start_s
 
 
-def group_rows(rows: Sequence[Row], most: int, most_s: float) -> list[list[Row]]:
-    """Groups of one context and one prompt length, of at most `most` rows and `most_s` seconds of context."""
+def group_rows(rows: Sequence[Row], most: int, most_s: float, *, mixed: bool = False) -> list[list[Row]]:
+    """Groups of one prompt length and, unless `mixed`, one context, the short ones first.
 
-    def key(row: Row) -> tuple[int, int]:
-        return row.frames, len(row.prompt)
+    None has more than `most` rows and `most_s` seconds of context, each row's being the longest of its group.
+    """
+
+    def kind(row: Row) -> tuple[int, int]:
+        return len(row.prompt), 0 if mixed else row.frames
 
     groups: list[list[Row]] = []
-    for (frames, _), same in groupby(sorted(rows, key=key), key=key):
+    for _, same in groupby(sorted(rows, key=lambda row: (len(row.prompt), row.frames)), key=kind):
         alike = list(same)
-        size = max(1, min(most, int(most_s * FRAMES_PER_SECOND / frames)))
-        groups += [alike[first : first + size] for first in range(0, len(alike), size)]
-    return groups
+        while alike:
+            size = max(1, min(most, int(most_s * FRAMES_PER_SECOND / alike[-1].frames)))
+            groups.append(alike[-size:])
+            del alike[-size:]
+    return sorted(groups, key=lambda group: (group[-1].frames, len(group[-1].prompt)))
 
 
 def stacked(rows: Sequence[Row], frames: int) -> Any:

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.transcribe.recordings import joined
+from tests.transcribe.recordings import joined, read, recordings, said
 from transcribe.clip import SAMPLE_RATE
 from transcribe.decoding import FRAMES_PER_SECOND, Policy
 from transcribe.engine import FittedEngine
 from transcribe.mel import log_mel
-from transcribe.reader import Reader
+from transcribe.reader import Reader, Work
 from transcribe.rows import Row, RowResult
 
 # Every context that the bundled model or stock weights get: up to 15 s of speech with 2.5 s behind it, or all of 30 s.
@@ -68,3 +68,15 @@ def test_rows_of_several_languages_share_a_group(engine: FittedEngine, reader: R
     assert [result.text for result in together] == [result.text for result in alone]
     assert [result.language for result in together] == ["en", "de", "es"]
     assert np.allclose([r.avg_logprob for r in together], [r.avg_logprob for r in alone], atol=1e-3)
+
+
+def test_rows_of_different_context_share_a_group_where_the_device_wants_few(engine: FittedEngine) -> None:
+    """As on a GPU, where all of a group is encoded and aligned at once."""
+    device = replace(engine.device, rows=64, seconds=960.0, together=64, hands=3, mixed=True)
+    mixed = replace(engine, device=device, reader=replace(engine.reader, together=64, work=Work()))
+
+    outcomes = mixed.transcribe([recording.clip for recording in recordings()])
+
+    assert all(said(recording, read(outcome)) for recording, outcome in zip(recordings(), outcomes, strict=True))
+    assert mixed.reader.work.encodes < len(recordings())
+    mixed.close()

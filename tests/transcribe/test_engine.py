@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ctranslate2 import StorageView
 
-from tests.transcribe.recordings import Recording, joined, recordings
+from tests.transcribe.recordings import Recording, joined, read, recordings, said
 from transcribe import Clip, TranscribeError, TranscribeSettings, Transcript
 from transcribe.check import word_error_rate
 from transcribe.clip import SAMPLE_RATE
@@ -14,16 +14,6 @@ from transcribe.decoding import FULL_FRAMES, Policy
 from transcribe.engine import FittedEngine
 from transcribe.loading import MICRO_PROMPT, load
 from transcribe.protocol import Outcome
-
-
-def said(recording: Recording, transcript: Transcript) -> bool:
-    """At most one word in ten is wrong: the bundled model is small."""
-    return word_error_rate([recording.text], [transcript.text]) <= 0.1
-
-
-def read(outcome: Outcome) -> Transcript:
-    assert isinstance(outcome, Transcript), outcome
-    return outcome
 
 
 @pytest.mark.parametrize("recording", recordings(), ids=lambda recording: str(recording.name))

@@ -49,6 +49,23 @@ def test_groups_are_small_enough_to_wait_for(frames: int, size: int) -> None:
     assert sorted(r.clip for group in groups for r in group) == list(range(25))
 
 
+def test_where_few_groups_count_rows_of_different_context_share_one() -> None:
+    rows = [row(300), row(500), row(300, prompt=4), row(1000), row(400)]
+    groups = group_rows(rows, 3, 60, mixed=True)
+    assert [[(r.frames, len(r.prompt)) for r in group] for group in groups] == [
+        [(300, 0)],
+        [(300, 4)],
+        [(400, 0), (500, 0), (1000, 0)],
+    ]
+
+
+def test_a_mixed_group_is_bounded_by_its_longest_context() -> None:
+    groups = group_rows([row(frames, clip=frames) for frames in range(100, 1600, 100)], 64, 40.0, mixed=True)
+    assert max(len(group) * group[-1].frames for group in groups) <= 4000
+    assert sorted(r.clip for group in groups for r in group) == list(range(100, 1600, 100))
+    assert [len(group) for group in groups] == [6, 4, 3, 2]
+
+
 def test_rows_are_padded_with_nothing_of_their_neighbours() -> None:
     features = stacked([row(100, clip=1, speech=30), row(100, clip=2, speech=70)], 100)
     assert features.shape == (2, 80, 100)

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import ctranslate2
 import pytest
+from threadpoolctl import threadpool_info
 
 from transcribe import ModelError, TranscribeSettings, devices, load_engine, loading, resolve_model
 from transcribe.decoding import Policy
@@ -42,6 +43,19 @@ def test_a_containers_share_of_the_machine_counts(
     assert available_cores() == (cores or len(os.sched_getaffinity(0)))
 
 
+def test_recordings_are_made_ready_without_threads_of_blas() -> None:
+    load_engine(TranscribeSettings(model="micro", device="cpu")).close()
+    assert [found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"] == [1]
+
+
+def test_a_gpu_takes_half_precision_but_for_the_model_that_was_trained_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctranslate2, "get_cuda_device_count", lambda: 1)
+    monkeypatch.setattr(ctranslate2, "get_supported_compute_types", lambda _: {"float16", "float32", "bfloat16"})
+    found = [choose_device(TranscribeSettings(), demo=demo) for demo in (False, True)]
+    assert [(device.name, device.compute_type) for device in found] == [("cuda", "float16"), ("cuda", "float32")]
+    assert all(device.hands == available_cores() and device.mixed for device in found)
+
+
 def test_a_compute_type_the_device_lacks_names_those_it_has() -> None:
     with pytest.raises(ModelError, match="int8") as raised:
         choose_device(TranscribeSettings(device="cpu", compute_type="float17"))
@@ -57,7 +71,7 @@ def test_without_a_gpu_cuda_is_refused_with_the_reason() -> None:
 
 @pytest.mark.skipif(ctranslate2.get_cuda_device_count() > 0, reason="there is a GPU here")
 def test_what_the_libraries_of_a_gpu_lack_is_told_with_where_they_are_to_be_had() -> None:
-    device = devices.Device("cuda", "float16", 2, 1, 64, 960.0, 64)
-    with pytest.raises(ModelError, match="pip install nvidia-cublas-cu12 nvidia-cudnn-cu12") as raised:
+    device = devices.Device("cuda", "float16", 2, 1, 64, 960.0, 64, 2, mixed=True)
+    with pytest.raises(ModelError, match="pip install nvidia-cublas-cu12") as raised:
         loading._reader(TranscribeSettings(), Policy(), resolve_model("micro"), device)
     assert raised.value.code == "device_unavailable"
