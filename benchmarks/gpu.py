@@ -6,12 +6,14 @@
 import argparse
 import itertools
 import json
+import multiprocessing
 import statistics
 import subprocess
 import tempfile
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +36,9 @@ RESULTS = Path(__file__).parent / "results" / "gpu.json"
 TURNS = 5
 # As long as those that others report requests per second for.
 SHORT_S, SHORT = 4.7, 64
-# How many messages are claimed at once, and by how many callers.
-CLAIMS = [(8, 1), (4, 2), (8, 2), (64, 1), (64, 2), (256, 1)]
+# How many messages are claimed at once, and by how many workers.
+CLAIMS = [(8, 1), (4, 2), (8, 2), (8, 3), (64, 1), (64, 2), (64, 3)]
+SERVED_S = 3.0
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -100,42 +103,68 @@ def _rate(side: Side, messages: Sequence[Message]) -> float:
 
 
 def _served(messages: Sequence[Message], base: str, device: str) -> list[dict[str, Any]]:
-    """What callers get who claim so many at a time, one claim after the other; language unknown."""
+    """What workers that share the card read, each claim after claim; language unknown."""
     loads = {"short": _short(messages), "all": messages}
     rows = []
     for words in (False, True):
-        side = ours("earshot", engine_for(base, words=words, policy=EQUAL_WORK, device=device))
-        for (claim, callers), (load, chosen) in itertools.product(CLAIMS, loads.items()):
-            if (claim <= 8) == (load == "short"):
-                row = {"load": load, "word_times": words, "claim": claim, "callers": callers}
-                rows.append(row | _claimed(side, chosen, claim, callers))
-                print(f"  {rows[-1]}", flush=True)
+        with _workers(max(workers for _, workers in CLAIMS), base, words, device) as workers:
+            for (claim, count), (load, chosen) in itertools.product(CLAIMS, loads.items()):
+                if (claim <= 8) == (load == "short"):
+                    row = {"load": load, "word_times": words, "claim": claim, "workers": count}
+                    rows.append(row | _claimed(workers[:count], chosen, claim))
+                    print(f"  {rows[-1]}", flush=True)
     return rows
 
 
-def _claimed(side: Side, messages: Sequence[Message], claim: int, callers: int, seconds: float = 3.0) -> dict[str, Any]:
+@contextmanager
+def _workers(count: int, base: str, words: bool, device: str) -> Iterator[list[Connection]]:
+    """Processes with an engine each, as speech workers are."""
+    spawning = multiprocessing.get_context("spawn")
+    pipes = [spawning.Pipe() for _ in range(count)]
+    processes = [spawning.Process(target=_work, args=(end, base, words, device), daemon=True) for _, end in pipes]
+    for process in processes:
+        process.start()
+    workers = [end for end, _ in pipes]
+    yield workers
+    for worker, process in zip(workers, processes, strict=True):
+        worker.send(None)
+        process.join()
+
+
+def _work(orders: Connection, base: str, words: bool, device: str) -> None:
+    side = ours("earshot", engine_for(base, words=words, policy=EQUAL_WORK, device=device))
+    while order := orders.recv():
+        messages, claim = order
+        side.run(messages[:claim])
+        orders.send("ready")
+        orders.recv()
+        orders.send(_claims(side, messages, claim))
+
+
+def _claims(side: Side, messages: Sequence[Message], claim: int) -> list[float]:
+    """Seconds of each claim, for SERVED_S."""
     took: list[float] = []
     endless = itertools.cycle(messages)
-    until = time.perf_counter() + seconds
-    lock = threading.Lock()
+    end = time.perf_counter() + SERVED_S
+    while (begin := time.perf_counter()) < end:
+        side.run(list(itertools.islice(endless, claim)))
+        took.append(time.perf_counter() - begin)
+    return took
 
-    def call() -> None:
-        while (begin := time.perf_counter()) < until:
-            with lock:
-                claimed = list(itertools.islice(endless, claim))
-            side.run(claimed)
-            took.append(time.perf_counter() - begin)
 
-    side.run(messages[:claim])
-    begin = time.perf_counter()
-    until = begin + seconds
-    threads = [threading.Thread(target=call) for _ in range(callers)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    rate = claim * len(took) / (time.perf_counter() - begin)
-    return {"messages_per_s": round(rate, 1), "claim_ms": round(1000 * statistics.median(took), 1)}
+def _claimed(workers: Sequence[Connection], messages: Sequence[Message], claim: int) -> dict[str, float]:
+    for number, worker in enumerate(workers):
+        # Each another part of the load first.
+        first = number * len(messages) // len(workers)
+        worker.send(([*messages[first:], *messages[:first]], claim))
+    for worker in workers:
+        worker.recv()
+    for worker in workers:
+        worker.send("go")
+    answers: list[list[float]] = [worker.recv() for worker in workers]
+    rate = sum(claim * len(took) / sum(took) for took in answers)
+    claim_s = statistics.median(itertools.chain.from_iterable(answers))
+    return {"messages_per_s": round(rate, 1), "claim_ms": round(1000 * claim_s, 1)}
 
 
 def _micro(messages: Sequence[Message], device: str) -> dict[str, Any]:

@@ -24,5 +24,5 @@ class Encoded:
 
     @cached_property
     def _host(self) -> list[npt.NDArray[np.floating[Any]]]:
-        on_host = [part.to_device(ctranslate2.Device.cpu) for part in self.parts]
-        return [row for part in on_host for row in np.array(part)]
+        on_host = [part if part.device == "cpu" else part.to_device(ctranslate2.Device.cpu) for part in self.parts]
+        return [row for part in on_host for row in np.asarray(part)]
