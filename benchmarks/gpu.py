@@ -168,7 +168,7 @@ def _claimed(workers: Sequence[Connection], messages: Sequence[Message], claim: 
 
 
 def _micro(messages: Sequence[Message], device: str) -> dict[str, Any]:
-    """The bundled model with everything on, there and on the processor; who reads alone is read like all the others."""
+    """How right the bundled model is with everything on, there and on the processor."""
     reads: dict[str, list[Read]] = {}
     for name in dict.fromkeys((device, "cpu")):
         side = ours(name, engine_for("micro", device=name))

@@ -13,7 +13,7 @@ class TranscribeSettings(BaseSettings):
     allow_micro: bool = Field(False, description="let a production worker start on the demo model")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compute_type: str = Field("auto", description="int8, float16, int8_float16, float32; auto fits the device")
-    speech_workers: int = Field(0, ge=0, description="row groups computed at the same time (CPU)")
+    speech_workers: int = Field(0, ge=0, description="row groups computed at the same time")
     speech_threads: int = Field(0, ge=0, description="threads of each")
     speech_batch: int = Field(0, ge=0, description="most rows in one group")
     speech_context: Literal["auto", "fitted", "full"] = Field("auto", description="see `earshot models check`")
