@@ -29,19 +29,20 @@ def signed_head(
         [method, path, "", *[f"{name}:{signed[name]}" for name in names], "", ";".join(names), sha256]
     )
     wanted = "\n".join([_ALGORITHM, moment, scope, hashlib.sha256(canonical.encode()).hexdigest()])
-    signature = hmac.digest(_key(credentials.secret_key, scope), wanted.encode(), "sha256").hex()
+    signature = _keyed(credentials.secret_key, scope).copy()
+    signature.update(wanted.encode())
     lines = [f"{method} {path} HTTP/1.1", *[f"{name}: {value}" for name, value in signed.items()]]
     lines.append(
         f"authorization: {_ALGORITHM} Credential={credentials.access_key}/{scope},"
-        f" SignedHeaders={';'.join(names)}, Signature={signature}"
+        f" SignedHeaders={';'.join(names)}, Signature={signature.hexdigest()}"
     )
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
 @lru_cache(maxsize=8)
-def _key(secret: str, scope: str) -> bytes:
+def _keyed(secret: str, scope: str) -> hmac.HMAC:
     """Of one day."""
     key = f"AWS4{secret}".encode()
     for part in scope.split("/"):
         key = hmac.digest(key, part.encode(), "sha256")
-    return key
+    return hmac.new(key, digestmod="sha256")
