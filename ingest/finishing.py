@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from sqlalchemy import Connection
+
 from ingest.errors import Refused
 from ingest.recent import Recent
 from ingest.spool import Pieces, Spool
 from ingest.voice import Intake, Upload
 from storage import uploads
 from storage.database import Database
-from storage.driver import Session
 from storage.errors import NoThread
 from storage.jobs import Queue
 from storage.uploads import NotAccepted, StoredUpload
@@ -67,7 +68,7 @@ class Finisher:
         self,
         upload: StoredUpload,
         recording: Spool | Pieces,
-        end: Callable[[Session, StoredUpload, str], None],
+        end: Callable[[Connection, StoredUpload, str], None],
     ) -> StoredUpload:
         """`end` is what happens to the upload in the transaction that makes the message."""
         if recording.size != upload.length:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from ingest.errors import rate_limited
 from ingest.settings import IngestSettings
 from storage import usage
+from storage.usage import Allowance
 
 _HOUR_S = 3600
 # Finishing or terminating an upload makes room for the next one at any time.
@@ -23,6 +24,11 @@ class Quota:
     @property
     def counts(self) -> bool:
         return self._settings.rate_limits
+
+    @property
+    def allowance(self) -> Allowance | None:
+        """What `foresee` and `charge` judge by, for a statement that does."""
+        return Allowance(self._settings.hourly_messages, self._settings.hourly_bytes) if self.counts else None
 
     def foresee(self, connection: Connection, user: str, size: int | None) -> None:
         """Before a body is read: whether a recording of so many bytes, where that is known, may come at all."""

@@ -20,7 +20,6 @@ from ingest.turns import NoUpload, Turns, raise_refusal
 from ingest.voice import sniffed
 from storage import idempotency, messages, uploads
 from storage.database import Database
-from storage.driver import Session
 from storage.errors import StorageFull, StorageUnavailable
 from storage.uploads import NewUpload, NotAccepted, StoredUpload
 from transcode import sniff
@@ -46,6 +45,7 @@ class Resumable:
     def __init__(
         self, database: Database, finisher: Finisher, recent: Recent, quota: Quota, executor: Executor
     ) -> None:
+        self._database = database
         self._finisher = finisher
         self._recent = recent
         self._quota = quota
@@ -62,7 +62,7 @@ class Resumable:
         create = partial(self._create, new=new, path=path, key=key)
         # To ask whether the sender is in the thread, and to create it, is one statement.
         needed = key is not None or self._quota.counts
-        created: Created = await self._statements.run(self._turns.together if needed else self._turns.at_once, create)
+        created: Created = await (self._turns.together if needed else self._turns.run)(create)
         if created.replayed:
             return Created(await self.look(created.upload.id, new.user_id), replayed=True)
         self._recent.add(created.upload, 0, b"")
@@ -167,7 +167,7 @@ class Resumable:
     async def _add(self, upload: StoredUpload, user: str, piece: bytes, hold: Hold, *, keep: bool) -> StoredUpload:
         write = partial(self._append, upload.id, user, upload.received, piece, holder=hold.name, keep=keep)
         try:
-            return await self._statements.run(write)
+            return await write()
         except NotAccepted:
             await self._turns.seen(upload.id, user)
             raise Refused("offset_conflict", "another request took this upload over") from None
@@ -203,31 +203,29 @@ class Resumable:
         if body.state == "whole":
             checksum.compare(hasher)
 
-    def _append(
+    async def _append(
         self, upload_id: str, user: str, offset: int, piece: bytes, *, holder: str | None = None, keep: bool = False
     ) -> StoredUpload:
         """One statement, unless what came so far may turn out to be no recording."""
 
-        def add(connection: Session) -> StoredUpload:
-            return uploads.append(connection, upload_id, user, offset, piece, holder=holder, keep=keep)
-
+        add = uploads.append(upload_id, user, offset, piece, holder=holder, keep=keep)
         if offset >= HEAD_BYTES or (offset == 0 and len(piece) >= HEAD_BYTES and sniff(piece)):
-            upload = self._turns.stated(add)
+            upload = await self._database.ask(add)
         else:
-            upload = self._turns.together(lambda connection: _looked_at(connection, add(connection), offset))
+            upload = await self._turns.together(lambda connection: _looked_at(connection, add.on(connection), offset))
         self._recent.add(upload, offset, piece)
         return upload
 
-    def _append_spooled(self, upload_id: str, user: str, offset: int, spool: Spool, holder: str) -> StoredUpload:
+    async def _append_spooled(self, upload_id: str, user: str, offset: int, spool: Spool, holder: str) -> StoredUpload:
         def add(connection: Connection) -> StoredUpload:
             at, end = offset, offset + spool.size
             for piece in spool.pieces(_PIECE_BYTES) if spool.size else [b""]:
                 keep = at + len(piece) < end
-                upload = uploads.append(connection, upload_id, user, at, piece, holder=holder, keep=keep)
+                upload = uploads.append(upload_id, user, at, piece, holder=holder, keep=keep).on(connection)
                 at += len(piece)
             return _looked_at(connection, upload, offset)
 
-        return self._turns.together(add)
+        return await self._turns.together(add)
 
     async def _finished(self, upload: StoredUpload) -> StoredUpload:
         raise_refusal(upload)

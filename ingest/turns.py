@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
@@ -13,7 +13,6 @@ from ingest.executor import Executor
 from ingest.holds import Hold, Holds
 from storage import uploads
 from storage.database import Database
-from storage.driver import Session
 from storage.ids import made_at
 from storage.uploads import OPEN_TTL, NotAccepted, StoredUpload
 
@@ -46,16 +45,16 @@ class Turns:
     async def taken(self, upload_id: str, user: str, offset: int, size: int) -> tuple[Hold, StoredUpload]:
         """The right to add at least `size` bytes behind `offset`; raises as `written` does."""
         hold = Hold(upload_id)
-        take = partial(uploads.hold, upload_id=upload_id, user_id=user, offset=offset, size=size, holder=hold.name)
-        return hold, await self.written(lambda: self.at_once(take), upload_id, user, offset, size)
+        take = uploads.hold(upload_id, user, offset, size, hold.name)
+        return hold, await self.written(lambda: self._database.ask(take), upload_id, user, offset, size)
 
     async def written(
-        self, write: Callable[[], StoredUpload], upload_id: str, user: str, offset: int, size: int
+        self, write: Callable[[], Awaitable[StoredUpload]], upload_id: str, user: str, offset: int, size: int
     ) -> StoredUpload:
         """Writes once whoever holds the upload has let go. Raises NoUpload, and Refused when it can't be written."""
         for _ in range(_TRIES):
             try:
-                return await self._statements.run(write)
+                return await write()
             except NotAccepted:
                 upload = await self.seen(upload_id, user)
                 if upload.holder is not None:
@@ -78,20 +77,17 @@ class Turns:
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """One statement in a thread."""
-        return await self._statements.run(self.at_once, work)
+        return await self._statements.run(self._at_once, work)
 
-    def at_once(self, work: Callable[[Connection], T]) -> T:
-        """One statement."""
+    def _at_once(self, work: Callable[[Connection], T]) -> T:
         with self._database.writing() as connection:
             return work(connection)
 
-    def stated(self, work: Callable[[Session], T]) -> T:
-        """One statement, past the library."""
-        with self._database.line() as session:
-            return work(session)
+    async def together(self, work: Callable[[Connection], T]) -> T:
+        """One transaction, in a thread."""
+        return await self._statements.run(self._together, work)
 
-    def together(self, work: Callable[[Connection], T]) -> T:
-        """One transaction."""
+    def _together(self, work: Callable[[Connection], T]) -> T:
         with self._database.transaction() as connection:
             return work(connection)
 

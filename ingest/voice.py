@@ -20,11 +20,12 @@ from ingest.spool import MEMORY_BYTES, Pieces, Spool
 from storage import arrivals, events, idempotency, intents, messages, threads
 from storage.bell import Teller
 from storage.database import Database
-from storage.driver import Session
+from storage.driver import Query
 from storage.errors import NoThread, ObjectSwept, StorageFull, StorageUnavailable
 from storage.ids import new_id
 from storage.keys import object_key
 from storage.objects import ObjectStore
+from storage.usage import Allowance
 from transcode import Container, sniff
 from transcode.containers import HEAD_BYTES
 
@@ -55,6 +56,15 @@ class Accepted:
     message: messages.Message | None
     status: int
     replayed: bool
+
+
+@dataclass(frozen=True)
+class Named:
+    """A recording under the id of the message that is to be made of it."""
+
+    message_id: str
+    original: messages.Original
+    content_type: str
 
 
 class Intake:
@@ -109,15 +119,21 @@ class Intake:
 
     def keep(self, upload: Upload, spool: Spool | Pieces, sha256: str, settle: Settle | None) -> messages.Message:
         """A finished spool becomes a message; raises as `accept` does, and what `settle` raises."""
-        container = sniffed(spool.head(HEAD_BYTES))
-        message_id = new_id("msg")
-        key = self._original_key(message_id, sha256, container)
-        with self._database.line() as session:
+        named = self.named(spool, sha256)
+        with self._database.writing() as connection:
             # Nothing is put that would be refused then.
-            if not arrivals.expect(session, message_id, key, upload.thread_id, upload.sender, ttl_s=INTENT_TTL_S):
+            if not expectation(upload, named).on(connection):
                 raise NoThread
-        self._store.put(key, spool.body(), size=spool.size, content_type=container.mime_type, sha256=sha256)
-        return self.commit(upload, message_id, messages.Original(key, spool.size, sha256, container.name), settle)
+        self._store.put(
+            named.original.object_key, spool.body(), size=spool.size, content_type=named.content_type, sha256=sha256
+        )
+        return self.commit(upload, named.message_id, named.original, settle)
+
+    def named(self, recording: Spool | Pieces, sha256: str) -> Named:
+        """Raises Refused when it begins as no recording does."""
+        container, message_id = sniffed(recording.head(HEAD_BYTES)), new_id("msg")
+        key = self._original_key(message_id, sha256, container)
+        return Named(message_id, messages.Original(key, recording.size, sha256, container.name), container.mime_type)
 
     def declare_original(self, message_id: str, sha256: str, container: Container, *, sender: str | None = None) -> str:
         """The key under which the original may now be put."""
@@ -136,12 +152,15 @@ class Intake:
         try:
             message = self._commit(upload, message_id, original, settle)
         except Exception as error:
-            if isinstance(error, ObjectSwept) or not isinstance(error, StorageUnavailable | StorageFull):
-                # It may have been put after a sweep.
+            if came_to_nothing(error):
                 self.give_up(message_id, original.object_key)
             raise
-        self._teller.tell()
+        self.tell()
         return message
+
+    def tell(self) -> None:
+        """Whoever listens for events, of what was committed."""
+        self._teller.tell()
 
     def give_up(self, message_id: str, key: str) -> None:
         """For an original that came to nothing; the sweep looks whether it did."""
@@ -154,26 +173,13 @@ class Intake:
     def _commit(
         self, upload: Upload, message_id: str, original: messages.Original, settle: Settle | None
     ) -> messages.Message:
-        def add(session: Session) -> messages.Message:
-            message = arrivals.add_voice(
-                session,
-                message_id,
-                upload.thread_id,
-                upload.sender,
-                original,
-                language=upload.language,
-                external_id=upload.external_id,
-            )
+        arriving = arrival(upload, message_id, original)
+        with self._database.transaction() if settle else self._database.writing() as connection:
+            message = arriving.on(connection)
             if message is None:
                 raise NoThread
-            return message
-
-        if settle is None:
-            with self._database.line() as session:
-                return add(session)
-        with self._database.transaction() as connection:
-            message = add(connection)
-            settle(connection, message_id)
+            if settle is not None:
+                settle(connection, message_id)
         return message
 
     @asynccontextmanager
@@ -219,6 +225,33 @@ class Intake:
         with self._database.transaction() as connection:
             message = messages.get(connection, finished.resource_id, upload.sender)
         return Accepted(message, finished.status, replayed=True)
+
+
+def expectation(upload: Upload, named: Named, allowance: Allowance | None = None) -> Query[bool]:
+    key, size = named.original.object_key, named.original.size
+    return arrivals.expectation(
+        named.message_id, key, size, upload.thread_id, upload.sender, ttl_s=INTENT_TTL_S, allowance=allowance
+    )
+
+
+def arrival(
+    upload: Upload, message_id: str, original: messages.Original, allowance: Allowance | None = None
+) -> Query[messages.Message | None]:
+    return arrivals.arrival(
+        message_id,
+        upload.thread_id,
+        upload.sender,
+        original,
+        language=upload.language,
+        external_id=upload.external_id,
+        allowance=allowance,
+    )
+
+
+def came_to_nothing(error: Exception) -> bool:
+    """Whether the original of a message that this prevented is to be given up: where the database is away nobody knows,
+    and one that was swept may have been put after that."""
+    return isinstance(error, ObjectSwept) or not isinstance(error, StorageUnavailable | StorageFull)
 
 
 def sniffed(head: bytes) -> Container:

@@ -6,26 +6,79 @@ told afterwards (`storage.bell.Teller`): transactions with a NOTIFY can only com
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from storage import history
-from storage.driver import Session, Statement
+from storage.driver import Query, Statement
 from storage.errors import ObjectSwept
 from storage.ids import new_id
 from storage.jobs import Lane
 from storage.messages import Message, Original, StoredTranscript, Voice
+from storage.usage import Allowance
 
 
-def expect(session: Session, message_id: str, object_key: str, thread_id: str, sender: str, *, ttl_s: float) -> bool:
-    """Declares the key of an original that is about to be put; False, and nothing, for who is not in the thread."""
+def expectation(
+    message_id: str,
+    object_key: str,
+    size: int,
+    thread_id: str,
+    sender: str,
+    *,
+    ttl_s: float,
+    allowance: Allowance | None = None,
+) -> Query[bool]:
+    """Declares the key of an original that is about to be put; False, and nothing, for who is not in the thread or has
+    no room for it in their `allowance`."""
     values = {"id": message_id, "object_key": object_key, "thread_id": thread_id, "sender_id": sender, "ttl_s": ttl_s}
-    return _EXPECTATION.changed(session, values) == 1
+    if allowance is None:
+        return Query(_EXPECTATION, values, bool)
+    return Query(_ALLOWED_EXPECTATION, {**values, "size": size, **allowance.values}, bool)
+
+
+def arrival(
+    message_id: str,
+    thread_id: str,
+    sender: str,
+    original: Original,
+    *,
+    language: str | None,
+    external_id: str | None,
+    lane: Lane = Lane.LIVE,
+    history_place: tuple[int, datetime] | None = None,
+    allowance: Allowance | None = None,
+) -> Query[Message | None]:
+    """The message as its sender sees it. None, and nothing, where they are not in the thread, or an `allowance` that it
+    is counted against has no room for it. ObjectSwept when the original was swept meanwhile: put it again.
+
+    With a place of its own (its number and time) it is history: whoever is in the thread, and nobody is told of it.
+    """
+    seq, sent_at = history_place or (None, None)
+    values = {
+        "id": message_id,
+        "thread_id": thread_id,
+        "sender_id": sender,
+        "external_id": external_id,
+        "sent_at": sent_at,
+        "seq": seq,
+        "transcript_id": new_id("tra"),
+        "language": language,
+        "object_key": original.object_key,
+        "size": original.size,
+        "sha256": original.sha256,
+        "container": original.container,
+        "job_id": new_id("job"),
+        "lane": int(lane),
+    }
+    if allowance is None:
+        return Query(_ARRIVAL, values, partial(_arrived, values))
+    return Query(_ALLOWED_ARRIVAL, {**values, **allowance.values}, partial(_arrived, values))
 
 
 def add_voice(
-    session: Session,
+    connection: Connection,
     message_id: str,
     thread_id: str,
     sender: str,
@@ -36,39 +89,27 @@ def add_voice(
     lane: Lane = Lane.LIVE,
     sent_at: datetime | None = None,
 ) -> Message | None:
-    """The message as its sender sees it; None when they are not in the thread, where nothing is written then.
-    ObjectSwept when the original was swept meanwhile: put it again.
+    """`arrival` in a transaction; `sent_at` makes it history, which takes its place by that time."""
+    place = None if sent_at is None else (history.place(connection, thread_id, sent_at), sent_at)
+    return arrival(
+        message_id,
+        thread_id,
+        sender,
+        original,
+        language=language,
+        external_id=external_id,
+        lane=lane,
+        history_place=place,
+    ).on(connection)
 
-    `sent_at` makes it history: it takes its place by that time, whoever is in the thread, and nobody is told of it.
-    """
-    values = {
-        "id": message_id,
-        "thread_id": thread_id,
-        "sender_id": sender,
-        "external_id": external_id,
-        "sent_at": sent_at,
-        "seq": None if sent_at is None else _place(session, thread_id, sent_at),
-        "transcript_id": new_id("tra"),
-        "language": language,
-        "object_key": original.object_key,
-        "size": original.size,
-        "sha256": original.sha256,
-        "container": original.container,
-        "job_id": new_id("job"),
-        "lane": int(lane),
-    }
-    ((members, seq, created_at),) = _ARRIVAL.rows(session, values)
+
+def _arrived(values: Mapping[str, Any], rows: list[tuple[Any, ...]]) -> Message | None:
+    ((members, seq, created_at),) = rows
     if seq is not None:
         return _message(values, seq, created_at)
-    if members or sent_at is not None:
+    if members or values["sent_at"] is not None:
         raise ObjectSwept("the original was swept before anything referred to it")
     return None
-
-
-def _place(session: Session, thread_id: str, sent_at: datetime) -> int:
-    if not isinstance(session, Connection):
-        raise TypeError("history takes its place in a transaction")
-    return history.place(session, thread_id, sent_at)
 
 
 def _message(values: Mapping[str, Any], seq: int, created_at: datetime) -> Message:
@@ -120,20 +161,44 @@ def _pending(transcript_id: str) -> StoredTranscript:
     )
 
 
-_EXPECTATION = Statement(
-    text(
-        "INSERT INTO intents (object_key, message_id, expires_at, sender_id)"
-        " SELECT :object_key, :id, clock_timestamp() + make_interval(secs => :ttl_s), user_id"
-        " FROM participants WHERE thread_id = :thread_id AND user_id = :sender_id"
+def _expectation(condition: str) -> Statement:
+    return Statement(
+        text(
+            "INSERT INTO intents (object_key, message_id, expires_at, sender_id)"  # noqa: S608 - our own words
+            " SELECT :object_key, :id, clock_timestamp() + make_interval(secs => :ttl_s), user_id"
+            f" FROM participants WHERE thread_id = :thread_id AND user_id = :sender_id{condition} RETURNING 1"
+        )
     )
-)
-# Each part feeds the next: where one finds nothing, the rest does nothing. A sender who is in the thread stays in it,
-# and is not erased, before the transaction ends. With a number of its own a message is history, and no event.
-_ARRIVAL = Statement(
-    text("""
-    WITH member AS (
-        SELECT user_id FROM participants WHERE thread_id = :thread_id AND user_id = :sender_id FOR KEY SHARE
-    ), settled AS (
+
+
+_EXPECTATION = _expectation("")
+_ALLOWED_EXPECTATION = _expectation("""
+    AND NOT EXISTS (
+        SELECT FROM upload_usage
+        WHERE user_id = :sender_id AND hour = date_trunc('hour', clock_timestamp())
+            AND (messages >= :most_messages OR bytes + :size > :most_bytes)
+    )
+""")
+# A sender who is in the thread stays in it, and is not erased, before the transaction ends.
+_PARTICIPANT = "SELECT user_id FROM participants WHERE thread_id = :thread_id AND user_id = :sender_id FOR KEY SHARE"
+# Counted before anything else: what is refused leaves the intent as it is.
+_CHARGED = f"""
+    participant AS ({_PARTICIPANT}), member AS (
+        INSERT INTO upload_usage AS used (user_id, hour, messages, bytes)
+        SELECT user_id, date_trunc('hour', clock_timestamp()), 1, :size FROM participant WHERE :size <= :most_bytes
+        ON CONFLICT (user_id, hour) DO UPDATE SET messages = used.messages + 1, bytes = used.bytes + excluded.bytes
+            WHERE used.messages < :most_messages AND used.bytes + excluded.bytes <= :most_bytes
+        RETURNING user_id
+    )
+"""  # noqa: S608
+
+
+def _arrival(member: str) -> Statement:
+    """Each part feeds the next: where one finds nothing, the rest does nothing. With a number of its own a message is
+    history, and no event."""
+    return Statement(
+        text(f"""
+    WITH {member}, settled AS (
         DELETE FROM intents
         WHERE object_key = :object_key AND expires_at > '-infinity'
             AND (CAST(:seq AS bigint) IS NOT NULL OR EXISTS (SELECT FROM member))
@@ -166,5 +231,9 @@ _ARRIVAL = Statement(
     )
     SELECT (SELECT count(*) FROM member) AS members, message.seq, message.created_at
     FROM (SELECT) AS one LEFT JOIN message ON true
-""")
-)
+""")  # noqa: S608
+    )
+
+
+_ARRIVAL = _arrival(f"member AS ({_PARTICIPANT})")
+_ALLOWED_ARRIVAL = _arrival(_CHARGED)

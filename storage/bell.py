@@ -96,8 +96,8 @@ class Teller:
     def _run(self) -> None:
         while self._taken():
             try:
-                with self._database.line() as line:
-                    _NOTIFY.rows(line, {"channel": self._channel})
+                with self._database.writing() as connection:
+                    _NOTIFY.rows(connection, {"channel": self._channel})
             except (StorageUnavailable, StorageFull) as error:
                 log.warning("who listens for events was not woken: %s", error)
             except Exception:

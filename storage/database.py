@@ -4,23 +4,23 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from storage.driver import Line
+from storage.driver import Query
 from storage.errors import StorageFull, StorageUnavailable
-from storage.lines import Lines, Trust
+from storage.lines import Lines
 
 _DISK_FULL = "53100"
 OUTAGES = (OperationalError, InterfaceError, TimeoutError, psycopg.OperationalError, psycopg.InterfaceError)
 _HASTY = text("SET LOCAL synchronous_commit = off")
 # How long to wait for one of our connections, in seconds.
 _PATIENCE_S = 10
+_TRUSTED_S = 0.5
 _CONNECT_ARGS = {
     "connect_timeout": 3,
     # A lost network must not hold a request for the kernel's default of hours.
@@ -33,9 +33,27 @@ _CONNECT_ARGS = {
 }
 
 
+T = TypeVar("T")
+
+
+class Trust:
+    """Which connections may be used unasked after a rest."""
+
+    def __init__(self) -> None:
+        self._lost_at = float("-inf")
+
+    def lose(self) -> None:
+        """One was found to be lost: others that rested then may be so too."""
+        self._lost_at = time.monotonic()
+
+    def covers(self, since: float) -> bool:
+        """One that rests `since` then (monotonic seconds): a server takes longer than this to go and come back."""
+        return since >= max(time.monotonic() - _TRUSTED_S, self._lost_at)
+
+
 class Database:
     def __init__(self, url: str, *, pool_size: int = 14, lines: int = 8, application_name: str = "earshot") -> None:
-        """At most `pool_size` connections for the library and as many `lines`."""
+        """At most `pool_size` connections for the library, and as many `lines` for an event loop."""
         self.url = url
         self._pool_size = pool_size
         self._lines = lines
@@ -61,7 +79,7 @@ class Database:
 
     @cached_property
     def lines(self) -> Lines:
-        return Lines(self._open_line, self._trust, most=self._lines, patience_s=_PATIENCE_S)
+        return Lines(self._connect, most=self._lines, patience_s=_PATIENCE_S)
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator[Connection]:
@@ -87,9 +105,12 @@ class Database:
         with self.reading() as connection:
             yield connection
 
-    def line(self) -> "_Lent":
-        """`writing` for `Statement`s, each by itself, past the library, which takes longer to lend a connection."""
-        return _Lent(self)
+    async def ask(self, query: Query[T]) -> T:
+        """`writing` for one statement, without a thread; all calls come from one event loop."""
+        try:
+            return await self.lines.run(query)
+        except OUTAGES as error:
+            raise self.outage(error) from error
 
     @cached_property
     def _autocommitting(self) -> Engine:
@@ -109,9 +130,9 @@ class Database:
     def _connect_args(self) -> dict[str, Any]:
         return {**_CONNECT_ARGS, "application_name": self._application_name}
 
-    def _open_line(self) -> Line:
+    def _connect(self) -> psycopg.Connection[Any]:
         url = make_url(self.url).set(drivername="postgresql").render_as_string(hide_password=False)
-        return Line(psycopg.connect(url, autocommit=True, **self._connect_args))
+        return psycopg.connect(url, autocommit=True, **self._connect_args)
 
     def _ping_rested(self, connection: Any, record: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
         """Asks whether the server is still there, unless the connection was in use just now. DisconnectionError makes
@@ -143,27 +164,6 @@ class Database:
 
 def _note_rest(connection: Any, record: ConnectionPoolEntry) -> None:
     record.info["rests_since"] = time.monotonic()
-
-
-class _Lent:
-    """A line for the time of a `with`."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def __enter__(self) -> Line:
-        try:
-            self._line = self._database.lines.take()
-        except OUTAGES as error:
-            raise self._database.outage(error) from error
-        return self._line
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._database.lines.give_back(self._line)
-        if isinstance(error, OUTAGES):
-            raise self._database.outage(error) from error
 
 
 def _translated(error: Exception) -> StorageUnavailable | StorageFull:

@@ -1,81 +1,180 @@
-"""The lines of one process: a handful of connections for single statements, opened at need.
+"""The lines of one process: a handful of connections for single statements, waited for by the event loop.
 
-Beside the library's pool: that takes longer to lend a connection and to take it back than a line to run a statement.
+Beside the library's pool and without a thread: to lend a connection and to take it back takes the library longer than
+the statement, and threads that wait for many short answers spend more time on handing the interpreter to one another.
 """
 
-import threading
-import time
-import weakref
+import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
-from storage.driver import Line
+import psycopg
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, Format, TransactionStatus
+from psycopg.pq.abc import PGresult
+
+from storage.driver import Query
 from storage.errors import StorageUnavailable
 
-_TRUSTED_S = 0.5
+# What was prepared is no longer there, or would give rows of another kind since a migration.
+_OUTDATED = (b"26000", b"0A000")
+# The server itself ends a statement before this (`statement_timeout`), unless it hangs as a whole.
+_ANSWER_S = 40.0
+T = TypeVar("T")
 
 
-class Trust:
-    """Which connections may be used unasked after a rest."""
+class Line:
+    """A connection in autocommit that asks libpq itself; for one question at a time, in the loop that made it."""
 
-    def __init__(self) -> None:
-        self._lost_at = float("-inf")
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        """`connection` is in autocommit and used by nobody else from now on."""
+        self._connection = connection
+        self._pq = connection.pgconn
+        self._pq.nonblocking = 1
+        self._socket = self._pq.socket
+        self._transformer = Transformer(connection)
+        # By text and types of the parameters.
+        self._prepared: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
+        self._answer: asyncio.Future[PGresult] | None = None
+        self._result: PGresult | None = None
+        self._is_open = True
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket, self._on_readable)
 
-    def lose(self) -> None:
-        """One was found to be lost: others that rested then may be so too."""
-        self._lost_at = time.monotonic()
+    @property
+    def is_free(self) -> bool:
+        """Whether it lives, as far as it knows, and is in no transaction."""
+        return (
+            self._is_open and self._pq.status == ConnStatus.OK and self._pq.transaction_status == TransactionStatus.IDLE
+        )
 
-    def covers(self, since: float) -> bool:
-        """One that rests `since` then (monotonic seconds): a server takes longer than this to go and come back."""
-        return since >= max(time.monotonic() - _TRUSTED_S, self._lost_at)
+    async def rows(self, text: bytes, given: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """What the statement gives back; `text` has `$1` for the first of what is `given`. Raises psycopg.Error."""
+        values = self._transformer.dump_sequence(given, [PyFormat.BINARY] * len(given))
+        types, formats = self._transformer.types or (), self._transformer.formats
+        name = self._prepared.get((text, types)) or await self._prepare(text, types)
+        # As text Postgres would write each byte as two digits.
+        self._pq.send_query_prepared(name, values, formats, Format.BINARY)
+        result = await self._answered()
+        self._transformer.set_pgresult(result)
+        return self._transformer.load_rows(0, result.ntuples, tuple)
+
+    def close(self) -> None:
+        # Once: the number of its socket may be another's afterwards.
+        if self._is_open:
+            self._is_open = False
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+            self._connection.close()
+
+    async def _prepare(self, text: bytes, types: tuple[int, ...]) -> bytes:
+        name = b"earshot_%d" % len(self._prepared)
+        self._pq.send_prepare(name, text, types)
+        await self._answered()
+        self._prepared[text, types] = name
+        return name
+
+    async def _answered(self) -> PGresult:
+        answer = self._answer = self._loop.create_future()
+        if self._pq.flush():
+            # The system takes no more for now.
+            self._loop.add_writer(self._socket, self._on_writable)
+        patience = self._loop.call_later(_ANSWER_S, self._fail, psycopg.OperationalError("no answer came"))
+        try:
+            return self._checked(await answer)
+        finally:
+            self._answer = None
+            patience.cancel()
+
+    def _on_writable(self) -> None:
+        try:
+            if not self._pq.flush():
+                self._loop.remove_writer(self._socket)
+        except psycopg.Error as error:
+            self._fail(error)
+
+    def _on_readable(self) -> None:
+        try:
+            self._pq.consume_input()
+            while not self._pq.is_busy():
+                result = self._pq.get_result()
+                if result is None:
+                    return self._end()
+                self._result = result
+        except psycopg.Error as error:
+            self._fail(error)
+
+    def _end(self) -> None:
+        result, self._result = self._result, None
+        if self._answer is not None and result is not None and not self._answer.done():
+            self._answer.set_result(result)
+
+    def _fail(self, error: psycopg.Error) -> None:
+        """The connection is lost: it would be readable from now on."""
+        self.close()
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(psycopg.OperationalError(str(error)))
+
+    def _checked(self, result: PGresult) -> PGresult:
+        if result.status in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
+            return result
+        if self._pq.status == ConnStatus.BAD:
+            raise psycopg.OperationalError(result.get_error_message() or "the connection was lost")
+        if result.error_field(DiagnosticField.SQLSTATE) in _OUTDATED:
+            self.close()
+        raise psycopg.errors.error_from_result(result)
 
 
 class Lines:
-    """Safe to share between threads."""
+    """For one event loop. Connections are opened at need, in a thread."""
 
-    def __init__(self, open_line: Callable[[], Line], trust: Trust, *, most: int, patience_s: float) -> None:
-        self._open = open_line
-        self._trust = trust
+    def __init__(self, connect: Callable[[], psycopg.Connection[Any]], *, most: int, patience_s: float) -> None:
+        self._connect = connect
         self._patience_s = patience_s
-        self._free = threading.Semaphore(most)
-        # With the monotonic seconds since when each rests. The one that was used last is taken first: its statements
-        # are prepared, and it needs no question whether it still lives.
-        self._resting: deque[tuple[Line, float]] = deque()
-        weakref.finalize(self, _close_all, self._resting)
+        self._free = asyncio.Semaphore(most)
+        # The one that was used last is taken first: its statements are prepared.
+        self._resting: deque[Line] = deque()
 
-    def take(self) -> Line:
-        """Raises StorageUnavailable when all are in use for too long, and what opening one raises."""
-        if not self._free.acquire(timeout=self._patience_s):
-            raise StorageUnavailable("all connections to the database are in use")
+    async def run(self, query: Query[T]) -> T:
+        """As a transaction of its own. Raises StorageUnavailable when all lines are in use for too long, and
+        psycopg.Error."""
+        await self._wait()
         try:
-            return self._rested() or self._open()
-        except BaseException:
+            line = self._rested() or Line(await asyncio.to_thread(self._connect))
+            try:
+                rows = await line.rows(query.statement.numbered, query.statement.given(query.values))
+            finally:
+                self._rest(line)
+        finally:
             self._free.release()
-            raise
-
-    def give_back(self, line: Line) -> None:
-        """What broke, or is in the middle of something, is thrown away."""
-        if line.is_free:
-            self._resting.append((line, time.monotonic()))
-        else:
-            line.close()
-        self._free.release()
+        return query.read(rows)
 
     def close(self) -> None:
-        _close_all(self._resting)
+        while self._resting:
+            self._resting.pop().close()
+
+    async def _wait(self) -> None:
+        if not self._free.locked():
+            await self._free.acquire()
+            return
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await self._free.acquire()
+        except TimeoutError:
+            raise StorageUnavailable("all connections to the database are in use") from None
 
     def _rested(self) -> Line | None:
-        while True:
-            try:
-                line, since = self._resting.pop()
-            except IndexError:
-                return None
-            if self._trust.covers(since) or line.answers():
+        while self._resting:
+            line = self._resting.pop()
+            if line.is_free:
                 return line
             line.close()
-            self._trust.lose()
+        return None
 
-
-def _close_all(resting: deque[tuple[Line, float]]) -> None:
-    while resting:
-        resting.pop()[0].close()
+    def _rest(self, line: Line) -> None:
+        """What broke, or is in the middle of something, is thrown away."""
+        if line.is_free:
+            self._resting.append(line)
+        else:
+            line.close()

@@ -26,7 +26,7 @@ from sqlalchemy import (
     update,
 )
 
-from storage.driver import Session, Statement
+from storage.driver import Query, Statement
 from storage.errors import NoThread
 from storage.ids import new_id
 from storage.tables import NOW, participants, upload_chunks, uploads
@@ -93,9 +93,9 @@ class NotAccepted(Exception):
     """The upload is not as the writer believed: held, moved on, ended, expired or gone. Read it again."""
 
 
-def create(session: Session, new: NewUpload) -> StoredUpload:
+def create(connection: Connection, new: NewUpload) -> StoredUpload:
     """One statement; raises NoThread for who is not in the thread, who stays in it before the transaction ends."""
-    rows = _CREATE.rows(session, {**new.__dict__, "id": new_id("upl")})
+    rows = _CREATE.rows(connection, {**new.__dict__, "id": new_id("upl")})
     if not rows:
         raise NoThread
     return StoredUpload(*rows[0])
@@ -107,27 +107,20 @@ def get(connection: Connection, upload_id: str, user_id: str, method: Method) ->
     return None if row is None else StoredUpload.of(row)
 
 
-def hold(session: Session, upload_id: str, user_id: str, offset: int, size: int, holder: str) -> StoredUpload:
+def hold(upload_id: str, user_id: str, offset: int, size: int, holder: str) -> Query[StoredUpload]:
     """Makes `holder` the one that may append, `size` bytes at least, at `offset`; raises NotAccepted."""
-    return _changed(session, _HOLD, _place(upload_id, user_id, offset, size) | {"next_holder": holder})
+    return Query(_HOLD, _place(upload_id, user_id, offset, size) | {"next_holder": holder}, _changed)
 
 
 def append(
-    session: Session,
-    upload_id: str,
-    user_id: str,
-    offset: int,
-    piece: bytes,
-    *,
-    holder: str | None,
-    keep: bool,
-) -> StoredUpload:
+    upload_id: str, user_id: str, offset: int, piece: bytes, *, holder: str | None, keep: bool
+) -> Query[StoredUpload]:
     """Adds `piece` behind `offset` in the name of `holder`, who stays it when told to `keep`; raises NotAccepted.
 
     One statement. With no holder the upload must be free. What is full is held under its own id until it is finished.
     """
     held = {"holder": holder, "next_holder": holder if keep else None}
-    return _changed(session, _APPEND, _place(upload_id, user_id, offset, len(piece)) | held | {"piece": piece})
+    return Query(_APPEND, _place(upload_id, user_id, offset, len(piece)) | held | {"piece": piece}, _changed)
 
 
 def let_go(connection: Connection, upload_id: str, holder: str) -> None:
@@ -178,20 +171,20 @@ def chunks(connection: Connection, upload_id: str) -> Iterator[bytes]:
         after = rows[-1][0]
 
 
-def finish(session: Session, upload: StoredUpload, message_id: str) -> None:
+def finish(connection: Connection, upload: StoredUpload, message_id: str) -> None:
     """For the transaction that makes the message; raises NotAccepted when another one was quicker, or it was ended."""
-    _end(session, _FINISH, upload.id, message_id=message_id)
+    _end(connection, _FINISH, upload.id, message_id=message_id)
 
 
-def complete(session: Session, upload: StoredUpload, message_id: str) -> None:
+def complete(connection: Connection, upload: StoredUpload, message_id: str) -> None:
     """`finish` for one whose last bytes are in the message already and never were in a row; raises NotAccepted as
     `append` would have."""
-    _end(session, _COMPLETE, upload.id, message_id=message_id, offset=upload.received)
+    _end(connection, _COMPLETE, upload.id, message_id=message_id, offset=upload.received)
 
 
-def refuse(session: Session, upload_id: str, code: str, message: str) -> None:
+def refuse(connection: Connection, upload_id: str, code: str, message: str) -> None:
     """Raises NotAccepted when it was ended meanwhile."""
-    _end(session, _REFUSE, upload_id, error_code=code, error_message=message)
+    _end(connection, _REFUSE, upload_id, error_code=code, error_message=message)
 
 
 def terminate(connection: Connection, upload_id: str) -> None:
@@ -212,8 +205,8 @@ def url_given(connection: Connection, upload_id: str) -> None:
     )
 
 
-def _end(session: Session, statement: Statement, upload_id: str, **values: str | int) -> None:
-    if not statement.rows(session, {"upload": upload_id, **values}):
+def _end(connection: Connection, statement: Statement, upload_id: str, **values: str | int) -> None:
+    if not statement.rows(connection, {"upload": upload_id, **values}):
         raise NotAccepted
 
 
@@ -221,8 +214,7 @@ def _place(upload_id: str, user_id: str, offset: int, size: int) -> dict[str, An
     return {"upload": upload_id, "user": user_id, "offset": offset, "after": offset + size}
 
 
-def _changed(session: Session, statement: Statement, values: dict[str, Any]) -> StoredUpload:
-    rows = statement.rows(session, values)
+def _changed(rows: list[tuple[Any, ...]]) -> StoredUpload:
     if not rows:
         raise NotAccepted
     return StoredUpload(*rows[0])

@@ -18,6 +18,18 @@ class Usage:
     bytes: int
 
 
+@dataclass(frozen=True)
+class Allowance:
+    """What a user may send in one hour."""
+
+    messages: int
+    bytes: int
+
+    @property
+    def values(self) -> dict[str, int]:
+        return {"most_messages": self.messages, "most_bytes": self.bytes}
+
+
 def current(connection: Connection, user_id: str) -> Usage:
     query = select(upload_usage.c.messages, upload_usage.c.bytes).where(
         upload_usage.c.user_id == user_id, upload_usage.c.hour == _HOUR

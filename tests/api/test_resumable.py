@@ -71,7 +71,7 @@ def test_a_last_piece_that_another_process_was_quicker_with_makes_no_second_mess
         monkeypatch.undo()
         with server.services.database.transaction() as connection:
             if other == "appends":
-                stored.append(connection, upload_id, alice.name, 60_000, rest, holder=None, keep=False)
+                stored.append(upload_id, alice.name, 60_000, rest, holder=None, keep=False).on(connection)
             else:
                 stored.terminate(connection, upload_id)
         put(store, *arguments, **details)

@@ -2,6 +2,8 @@
 
 import asyncio
 import secrets
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,8 +28,10 @@ RECORDING = (Path(__file__).parent.parent.parent / "pipeline" / "samples" / "cal
 
 
 @pytest.fixture
-def intake(database: Database, object_store: ObjectStore) -> Intake:
-    return Intake(database, object_store, "messages", Quota(IngestSettings()))
+def intake(database: Database, object_store: ObjectStore) -> Iterator[Intake]:
+    intake = Intake(database, object_store, "messages", Quota(IngestSettings()))
+    yield intake
+    intake.close()
 
 
 @pytest.fixture
@@ -142,14 +146,14 @@ def test_of_a_short_recording_nothing_is_put_that_is_refused(
 ) -> None:
     """It is asked about when it is here, without a `begin`."""
     settings = IngestSettings.model_validate({"rate_limits": "on", "hourly_messages": 1})
-    intake = Intake(database, object_store, "short", Quota(settings))
     mine, stranger = replace(upload, key=None), replace(upload, key=None, sender="mallory")
-    assert not intake.asks_first(mine, len(RECORDING))
-    assert accepted(intake, mine, None).message is not None
-    with pytest.raises(NoThread):
-        accepted(intake, stranger, None)
-    with pytest.raises(Refused) as refused:
-        accepted(intake, mine, None)
+    with closing(Intake(database, object_store, "short", Quota(settings))) as intake:
+        assert not intake.asks_first(mine, len(RECORDING))
+        assert accepted(intake, mine, None).message is not None
+        with pytest.raises(NoThread):
+            accepted(intake, stranger, None)
+        with pytest.raises(Refused) as refused:
+            accepted(intake, mine, None)
     assert refused.value.code == "rate_limited"
     assert (rows(database, messages), rows(database, intents)) == (1, 0)
     assert len(list(object_store.list("short/"))) == 1

@@ -97,7 +97,7 @@ def test_nothing_of_abandoned_uploads_stays_in_the_store_or_in_the_tables(contex
     )
     with context.database.transaction() as connection:
         begun = uploads.create(connection, NewUpload("alice", "tus", thread, length)).id
-        uploads.append(connection, begun, "alice", 0, RECORDING[:5], holder=None, keep=False)
+        uploads.append(begun, "alice", 0, RECORDING[:5], holder=None, keep=False).on(connection)
         for sha256 in (None, "0" * 64):
             upload_id = direct.begin(connection, NewUpload("alice", "direct", thread, length, sha256=sha256))
             direct.grant(connection, upload_id, "alice")
@@ -130,7 +130,7 @@ def test_a_sweep_before_its_time_comes_again(context: Context, thread: str) -> N
 def _full(context: Context, thread: str, body: bytes) -> str:
     with context.database.transaction() as connection:
         upload_id = uploads.create(connection, NewUpload("alice", "tus", thread, len(body))).id
-        uploads.append(connection, upload_id, "alice", 0, body, holder=None, keep=False)
+        uploads.append(upload_id, "alice", 0, body, holder=None, keep=False).on(connection)
     return upload_id
 
 

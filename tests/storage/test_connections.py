@@ -41,18 +41,18 @@ def test_one_that_dies_in_use_is_told_of_and_replaced(database_url: str) -> None
     other.close()
 
 
-@pytest.mark.parametrize("hold", ["transaction", "reading", "line"])
+@pytest.mark.parametrize("hold", ["transaction", "reading"])
 def test_where_one_was_lost_all_that_rest_are_asked(postgres_url: str, hold: str) -> None:
     """One outage, one answer that tells of it, however short it was and however many connections it cost."""
     database, other = Database(postgres_url), Database(postgres_url)
-    with database.reading() as first, database.line() as second, database.reading() as third:
-        pids = [Statement(PID).rows(each, {})[0][0] for each in (first, second, third)]
+    with database.reading() as first, database.reading() as second:
+        pids = [Statement(PID).rows(each, {})[0][0] for each in (first, second)]
     with other.transaction() as killer:
         killer.execute(text("SELECT pg_terminate_backend(pid, 5000) FROM unnest(:pids) AS pid"), {"pids": pids})
     with pytest.raises(StorageUnavailable), getattr(database, hold)() as connection:
         Statement(PID).rows(connection, {})
-    with database.reading() as first, database.line() as second, database.transaction() as third:
-        assert not {Statement(PID).rows(each, {})[0][0] for each in (first, second, third)} & set(pids)
+    with database.reading() as first, database.transaction() as second:
+        assert not {Statement(PID).rows(each, {})[0][0] for each in (first, second)} & set(pids)
     database.close()
     other.close()
 
