@@ -25,7 +25,7 @@ def answers(*codes: str) -> dict[int | str, dict[str, Any]]:
 
 
 def json_answer(view: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Written here, in the worker's thread, and not once more by the framework in the event loop."""
+    """Written here, and not once more by the framework."""
     return Response(view.model_dump_json(), status, dict(headers or {}), "application/json")
 
 

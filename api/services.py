@@ -16,6 +16,7 @@ from ingest.quota import Quota
 from ingest.recent import Recent
 from ingest.resumable import Resumable
 from ingest.settings import IngestSettings
+from ingest.short import ShortIntake
 from ingest.voice import Intake
 from pipeline.playback import PlaybackSettings, PresignedPlayback, ProxiedPlayback, make_playback
 from pipeline.render import Renderer
@@ -39,6 +40,7 @@ class Services:
     playback: PresignedPlayback | ProxiedPlayback
     renderer: Renderer
     intake: Intake
+    short_intake: ShortIntake
     resumable: Resumable
     direct: Direct | None
     verifier: Verifier
@@ -51,6 +53,7 @@ class Services:
         self.executor.close()
         self.resumable.close()
         self.intake.close()
+        self.store.close()
         self.database.close()
 
 
@@ -85,6 +88,7 @@ def make_services(
         playback=player,
         renderer=Renderer(player),
         intake=intake,
+        short_intake=ShortIntake(database, store, intake, quota, executor),
         resumable=Resumable(database, finisher, recent, quota, executor),
         direct=Direct(database, store, intake, quota, prefix=storage.s3_prefix, ring=ring) if reachable else None,
         verifier=Verifier(api),

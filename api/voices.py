@@ -19,7 +19,7 @@ from ingest.errors import Refused
 from ingest.names import ExternalId, Language
 from ingest.receive import receive
 from ingest.spool import Spool
-from ingest.voice import Ticket, Upload
+from ingest.voice import Accepted, Upload
 from pipeline.render import MessageView
 from storage import messages
 
@@ -84,17 +84,13 @@ async def send_voice(request: Request) -> Response:
     size = _content_length(request)
     # One that is too large by its own word is refused as such, not for the room that it would take.
     foreseen = size and min(size, here.ingest.max_bytes)
-    asked_first = here.intake.asks_first(upload, foreseen)
-    ticket = await here.executor.run(here.intake.begin, upload, foreseen) if asked_first else None
-    body = Body(request.receive, size=size, idle_s=here.ingest.idle_s)
-    try:
+    with Spool(size or 0) as spool:
+        if not here.intake.asks_first(upload, foreseen):
+            return await _send_short(here, request, upload, foreseen, spool)
+        ticket = await here.executor.run(here.intake.begin, upload, foreseen)
         async with here.intake.holding(ticket):
-            return await _received(here, upload, body, request.headers.get("content-type", ""), ticket)
-    except Refused:
-        if not asked_first:
-            # Who may not send here at all is told that, not what is wrong with what they sent.
-            await here.executor.run(here.intake.begin, upload, foreseen)
-        raise
+            await _receive(here, request, spool)
+            return _answer(here, await here.executor.run(here.intake.accept, upload, spool, ticket))
 
 
 @router.get(
@@ -147,14 +143,23 @@ def _upload(request: Request, user: str) -> Upload:
     )
 
 
-async def _received(here: Services, upload: Upload, body: Body, content_type: str, ticket: Ticket) -> Response:
-    with Spool(body.size or 0) as spool:
-        await receive(body, spool, content_type=content_type, max_bytes=here.ingest.max_bytes)
-        return await here.executor.run(_accept, here, upload, spool, ticket)
+async def _send_short(here: Services, request: Request, upload: Upload, foreseen: int | None, spool: Spool) -> Response:
+    try:
+        await _receive(here, request, spool)
+        return _answer(here, await here.short_intake.accept(upload, spool))
+    except Refused:
+        # Who may not send here at all is told that, not what is wrong with what they sent.
+        await here.executor.run(here.intake.begin, upload, foreseen)
+        raise
 
 
-def _accept(here: Services, upload: Upload, spool: Spool, ticket: Ticket) -> Response:
-    accepted = here.intake.accept(upload, spool, ticket)
+async def _receive(here: Services, request: Request, spool: Spool) -> None:
+    body = Body(request.receive, size=_content_length(request), idle_s=here.ingest.idle_s)
+    kind = request.headers.get("content-type", "")
+    await receive(body, spool, content_type=kind, max_bytes=here.ingest.max_bytes)
+
+
+def _answer(here: Services, accepted: Accepted) -> Response:
     if accepted.message is None:
         raise not_found("message")
     if not accepted.replayed:

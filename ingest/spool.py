@@ -53,11 +53,9 @@ class Spool:
 
     def finish(self) -> str:
         """The SHA-256 in hex; nothing may be written after it."""
-        if self._file is not None:
-            self._flush()
-        else:
-            for piece in self._waiting:
-                self._hash.update(piece)
+        if self._file is None:
+            return _sha256(self._waiting)
+        self._flush()
         return self._hash.hexdigest()
 
     def head(self, size: int) -> bytes:
@@ -114,16 +112,20 @@ class Pieces:
 
     def finish(self) -> str:
         """The SHA-256 in hex."""
-        digest = hashlib.sha256()
-        for piece in self._pieces:
-            digest.update(piece)
-        return digest.hexdigest()
+        return _sha256(self._pieces)
 
     def head(self, size: int) -> bytes:
         return _head(self._pieces, size)
 
     def body(self) -> list[bytes]:
         return self._pieces
+
+
+def _sha256(pieces: list[bytes]) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _head(pieces: list[bytes], size: int) -> bytes:

@@ -28,6 +28,7 @@ class ObjectClients:
 
     def __init__(self, settings: StorageSettings) -> None:
         self._settings = settings
+        self._credentials: Any = None
         self.probe = lru_cache(maxsize=4)(self._probe)
 
     @cached_property
@@ -46,10 +47,17 @@ class ObjectClients:
         return self._client(endpoint, self._config(signature_version=UNSIGNED))
 
     def credentials(self) -> Any:
-        found = self._session().get_credentials()
-        if found is None:
+        """Frozen; may have to be asked for in the network first."""
+        self._credentials = self._session().get_credentials()
+        if self._credentials is None:
             raise NoCredentialsError
-        return found.get_frozen_credentials()
+        return self._credentials.get_frozen_credentials()
+
+    def credentials_at_hand(self) -> Any:
+        """None where `credentials` may wait: at first, and before they run out."""
+        found = self._credentials
+        is_due = found is None or (hasattr(found, "refresh_needed") and found.refresh_needed())
+        return None if is_due else found.get_frozen_credentials()
 
     def ca_bundle(self) -> str | None:
         """The file of certificates to believe in place of the library's, where the environment names one."""

@@ -1,7 +1,7 @@
 """The one object store: S3, or whatever speaks it, through boto3."""
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -73,6 +73,18 @@ class ObjectStore:
                 ContentType=content_type,
                 **checksum,
             )
+
+    async def put_soon(self, key: str, body: Sequence[bytes], *, size: int, content_type: str, sha256: str) -> bool:
+        """One try of `put` without a thread, for what is in memory; all calls come from one event loop. Whether the
+        object is there, durable; where not `put` says why, or can do it."""
+        with translated(key):
+            return await self._short.put_soon(
+                self._bucket, key, body, size=size, content_type=content_type, sha256=sha256
+            )
+
+    def close(self) -> None:
+        """Of what `put_soon` left open, in its event loop."""
+        self._short.close()
 
     def copy(self, source: str, key: str, *, content_type: str) -> None:
         """Copies an object inside the store; raises ObjectMissing."""

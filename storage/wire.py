@@ -11,8 +11,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import BinaryIO
+from typing import BinaryIO, Self
 from urllib.parse import urlsplit
 
 import httptools
@@ -29,7 +28,7 @@ class Answer:
     """`headers` have lower-case names. The parser calls what begins with `on_`."""
 
     status: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[bytes, bytes] = field(default_factory=dict)
     content: bytes = b""
     is_whole: bool = False
     version: str = ""
@@ -37,10 +36,14 @@ class Answer:
 
     @property
     def stays_open(self) -> bool:
-        return self.version == "1.1" and "close" not in self.headers.get("connection", "").lower()
+        return self.version == "1.1" and b"close" not in self.headers.get(b"connection", b"").lower()
+
+    def take_over(self, parser: httptools.HttpResponseParser) -> None:
+        """What only the parser knows, once the answer is whole."""
+        self.status, self.version = parser.get_status_code(), parser.get_http_version()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self.headers[name.lower()] = value
 
     def on_body(self, piece: bytes) -> None:
         self._pieces.append(piece)
@@ -49,19 +52,32 @@ class Answer:
         self.content, self.is_whole = b"".join(self._pieces), True
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Of a URL; `host` is as it is signed: without the port that goes without saying."""
+
+    name: str
+    port: int
+    host: str
+    is_secure: bool
+
+    @classmethod
+    def of(cls, url: str) -> Self:
+        parts = urlsplit(url)
+        is_secure = parts.scheme == "https"
+        host = parts.netloc.removesuffix(":443" if is_secure else ":80")
+        return cls(parts.hostname or "", parts.port or (443 if is_secure else 80), host, is_secure)
+
+
 class Wire:
     """Safe to share between threads. `tls` is asked for a context when the origin is https."""
 
     def __init__(
-        self, origin: str, *, connect_s: float, read_s: float, keep: int, tls: Callable[[], ssl.SSLContext]
+        self, origin: Origin, *, connect_s: float, read_s: float, keep: int, tls: Callable[[], ssl.SSLContext]
     ) -> None:
-        parts = urlsplit(origin)
-        self._name, self._is_secure = parts.hostname or "", parts.scheme == "https"
-        # As it is signed: without the port that goes without saying.
-        self.host = parts.netloc.removesuffix(":443" if self._is_secure else ":80")
-        self._port = parts.port or (443 if self._is_secure else 80)
+        self._origin = origin
         self._connect_s, self._read_s = connect_s, read_s
-        self._make_tls = tls
+        self._tls = tls
         self._keep = keep
         self._idle: deque[socket.socket] = deque()
         weakref.finalize(self, _close_all, self._idle)
@@ -93,19 +109,15 @@ class Wire:
             connection.close()
 
     def _connected(self) -> socket.socket:
-        connection = socket.create_connection((self._name, self._port), self._connect_s)
+        connection = socket.create_connection((self._origin.name, self._origin.port), self._connect_s)
         # Head and body may be sent one after the other: without this the end of a body waits 40 ms for a delayed ACK.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._is_secure:
-            connection = self._tls.wrap_socket(connection, server_hostname=self._name)
+        if self._origin.is_secure:
+            connection = self._tls().wrap_socket(connection, server_hostname=self._origin.name)
             connection.settimeout(self._read_s)
         else:
             _bound(connection, self._read_s)
         return connection
-
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        return self._make_tls()
 
 
 def _close_all(idle: deque[socket.socket]) -> None:
@@ -138,7 +150,7 @@ def _exchanged(connection: socket.socket, head: bytes, body: Body, size: int) ->
             parser.feed_data(received)
     except httptools.HttpParserError as error:
         raise OSError("the server's answer is no HTTP") from error
-    answer.status, answer.version = parser.get_status_code(), parser.get_http_version()
+    answer.take_over(parser)
     return answer
 
 

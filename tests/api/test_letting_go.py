@@ -1,5 +1,6 @@
 """A person is forgotten, and what was kept long enough goes."""
 
+import asyncio
 import base64
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -123,18 +124,22 @@ def test_what_was_put_when_a_person_is_forgotten_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It lies in the store already, and can't become a message any more."""
-    put, keys = ObjectStore.put, []
+    put, keys = ObjectStore.put_soon, []
 
-    def put_and_forget(store: ObjectStore, key: str, *arguments: Any, **details: Any) -> None:
-        put(store, key, *arguments, **details)
-        keys.append(key)
-        monkeypatch.undo()
+    def forget() -> None:
         admin.delete(f"/v1/users/{alice.name}")
         for _ in range(3):
             Reaper(context).let_go()
         assert admin.get(f"/v1/users/{alice.name}/erasure").json()["state"] == "running"
 
-    monkeypatch.setattr(ObjectStore, "put", put_and_forget)
+    async def put_and_forget(store: ObjectStore, key: str, *arguments: Any, **details: Any) -> bool:
+        done = await put(store, key, *arguments, **details)
+        keys.append(key)
+        monkeypatch.undo()
+        await asyncio.to_thread(forget)
+        return done
+
+    monkeypatch.setattr(ObjectStore, "put_soon", put_and_forget)
     assert code_of(alice.post(f"/v1/threads/{thread}/voice-messages", content=recording)) == "not_found"
     Reaper(context).sweep_intents()
     assert [server.services.store.head(key) for key in keys] == [None]

@@ -59,8 +59,7 @@ def test_the_end_of_a_body_does_not_wait_for_an_ack(s3: S3, bucket: str) -> None
     store = ObjectStore(storage_settings(s3, bucket))
     store.ensure_bucket()
     store.put("x", b"x", size=1, content_type="audio/mp4", sha256=hashlib.sha256(b"x").hexdigest())
-    wire, _ = store._short._reached(bucket)
-    (used,) = wire._idle
+    (used,) = store._short._reached[bucket].wire._idle
     assert used.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 

@@ -1,22 +1,27 @@
-"""Requests over connections that stay open, to servers that answer in every way."""
+"""Requests over connections that stay open, to servers that answer in every way: by threads, and by an event loop."""
 
+import asyncio
 import io
 import os
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from concurrent.futures import Future
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
+from typing import Protocol
 
 import pytest
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from storage.wire import Wire
+from storage.exchange import Exchange
+from storage.wire import Answer, Body, Origin, Wire
 from tests import stack
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nETag: x\r\n\r\nok"
@@ -83,29 +88,95 @@ class Server:
         self._thread.join(10)
 
 
-Serving = Callable[..., tuple[Server, Wire]]
+class Client(Protocol):
+    def ask(self, head: bytes, body: Body = b"", size: int = 0) -> Answer: ...
+
+
+class Looped:
+    """An Exchange, asked from outside its loop. What is in a file is read first."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._loop = uvloop.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever)
+        self._thread.start()
+
+    def ask(self, head: bytes, body: Body = b"", size: int = 0) -> Answer:
+        if not isinstance(body, bytes | list):
+            body.seek(0)
+            body = body.read()
+        return self.begin(head, body if isinstance(body, list) else [body]).result()
+
+    def begin(self, head: bytes, pieces: list[bytes]) -> Future[Answer]:
+        return asyncio.run_coroutine_threadsafe(self._exchange.ask(head, pieces), self._loop)
+
+    def hang_up(self) -> None:
+        self._loop.call_soon_threadsafe(self._exchange.close)
+
+    def close(self) -> None:
+        self.hang_up()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+
+def looped(listener: socket.socket, read_s: float = 5) -> Looped:
+    origin = Origin.of(f"http://localhost:{listener.getsockname()[1]}")
+    return Looped(Exchange(origin, connect_s=5, answer_s=read_s, most=4, tls=ssl.create_default_context))
+
+
+Connecting = Callable[..., Client]
+Serving = Callable[..., tuple[Server, Client]]
+
+
+@pytest.fixture(params=["threads", "loop"])
+def connect(request: pytest.FixtureRequest) -> Iterator[Connecting]:
+    loops: list[Looped] = []
+
+    def make(
+        port: int,
+        scheme: str = "http",
+        tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+        read_s: float = 5,
+    ) -> Client:
+        if request.param == "threads":
+            return wire(port, scheme, tls, read_s)
+        origin = Origin.of(f"{scheme}://localhost:{port}/x")
+        loops.append(Looped(Exchange(origin, connect_s=5, answer_s=read_s, most=4, tls=tls)))
+        return loops[-1]
+
+    yield make
+    for each in loops:
+        each.close()
 
 
 @pytest.fixture
-def serving() -> Iterator[Serving]:
+def serving(connect: Connecting) -> Iterator[Serving]:
     servers: list[Server] = []
-    wires: list[Wire] = []
+    clients: list[Client] = []
 
-    def serve(*answers: bytes | None, brief: bool = False) -> tuple[Server, Wire]:
+    def serve(*answers: bytes | None, brief: bool = False) -> tuple[Server, Client]:
         servers.append(Server(list(answers), brief=brief))
-        wires.append(wire(servers[-1].port))
-        return servers[-1], wires[-1]
+        clients.append(connect(servers[-1].port))
+        return servers[-1], clients[-1]
 
     yield serve
-    wires.clear()
+    while clients:
+        hang_up(clients.pop())
     for server in servers:
         server.close()
+
+
+def hang_up(client: Client) -> None:
+    """A wire ends its connections itself, when nobody has it any more."""
+    if isinstance(client, Looped):
+        client.hang_up()
 
 
 def wire(
     port: int, scheme: str = "http", tls: Callable[[], ssl.SSLContext] = ssl.create_default_context, read_s: float = 5
 ) -> Wire:
-    return Wire(f"{scheme}://localhost:{port}/x", connect_s=5, read_s=read_s, keep=4, tls=tls)
+    return Wire(Origin.of(f"{scheme}://localhost:{port}/x"), connect_s=5, read_s=read_s, keep=4, tls=tls)
 
 
 def head(size: int) -> bytes:
@@ -116,7 +187,7 @@ def test_a_connection_is_used_again(serving: Serving) -> None:
     server, client = serving(OK, OK, OK)
     for _ in range(3):
         answer = client.ask(head(0))
-        assert (answer.status, answer.content, answer.headers["etag"]) == (200, b"ok", "x")
+        assert (answer.status, answer.content, answer.headers[b"etag"]) == (200, b"ok", b"x")
     assert server.connections == 1
 
 
@@ -181,13 +252,15 @@ def test_a_body_in_pieces_arrives_in_their_order(serving: Serving, count: int, s
 
 
 @pytest.mark.parametrize("kind", ["nothing", "bytes", "pieces", "file", "file in memory"])
-def test_a_server_that_does_not_read_or_answer_is_waited_for_no_longer_than_told(kind: str, tmp_path: Path) -> None:
+def test_a_server_that_does_not_read_or_answer_is_waited_for_no_longer_than_told(
+    kind: str, tmp_path: Path, connect: Connecting
+) -> None:
     size = 0 if kind == "nothing" else 50_000_000
     path = tmp_path / "body"
     path.write_bytes(bytes(size))
     failed: list[OSError] = []
     with socket.create_server(("127.0.0.1", 0)) as mute, path.open("rb") as file:
-        impatient = wire(mute.getsockname()[1], read_s=1)
+        impatient = connect(mute.getsockname()[1], read_s=1)
         body = {"pieces": [bytes(size)], "file": file, "file in memory": io.BytesIO(bytes(size))}.get(kind, bytes(size))
 
         def ask() -> None:
@@ -203,9 +276,9 @@ def test_a_server_that_does_not_read_or_answer_is_waited_for_no_longer_than_told
     assert len(failed) == 1
 
 
-def test_one_that_reads_after_a_while_gets_all_of_it(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_reads_after_a_while_gets_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the system did not take in time is sent once more, from where it stopped."""
-    server, _ = serving(OK)
+    server = Server([OK])
     take = server._request
 
     def late(connection: socket.socket) -> bytes:
@@ -216,34 +289,80 @@ def test_one_that_reads_after_a_while_gets_all_of_it(serving: Serving, monkeypat
     pieces = [os.urandom(1_000_000) for _ in range(20)]
     wire(server.port, read_s=1).ask(head(20_000_000), pieces, 20_000_000)
     assert server.received[0].partition(b"\r\n\r\n")[2] == b"".join(pieces)
+    server.close()
 
 
-def test_a_file_that_is_shorter_than_it_was_is_no_body(serving: Serving, tmp_path: Path) -> None:
-    _, client = serving(OK)
+def test_a_loop_waits_for_an_answer_as_a_whole() -> None:
+    """One that comes byte by byte would keep it for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, closing(looped(listener, read_s=1)) as client:
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                for byte in OK[:-1]:
+                    connection.send(bytes([byte]))
+                    time.sleep(0.2)
+
+        dripping = Thread(target=drip)
+        dripping.start()
+        with pytest.raises(OSError):
+            client.ask(head(0))
+        dripping.join(30)
+        assert not dripping.is_alive()
+
+
+def test_a_loop_opens_no_more_connections_than_told() -> None:
+    connections: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener, closing(looped(listener)) as client:
+
+        def answer_each() -> None:
+            with suppress(OSError):
+                while True:
+                    connections.append(listener.accept()[0])
+                    Thread(target=answer, args=[connections[-1]], daemon=True).start()
+
+        def answer(connection: socket.socket) -> None:
+            while connection.recv(1000):
+                time.sleep(0.05)
+                connection.sendall(OK)
+
+        Thread(target=answer_each, daemon=True).start()
+        asking = [client.begin(head(1), [b"x"]) for _ in range(12)]
+        assert {asked.result(30).status for asked in asking} == {200}
+        listener.shutdown(socket.SHUT_RDWR)
+    assert len(connections) == 4
+    for connection in connections:
+        connection.close()
+
+
+def test_a_file_that_is_shorter_than_it_was_is_no_body(tmp_path: Path) -> None:
+    server = Server([OK])
+    client = wire(server.port)
     path = tmp_path / "short"
     path.write_bytes(b"four")
     with path.open("rb") as file, pytest.raises(OSError, match="before its size"):
         client.ask(head(4), file, 5)
+    server.close()
 
 
-def test_nobody_there_is_an_error() -> None:
+def test_nobody_there_is_an_error(connect: Connecting) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(OSError):
-        wire(port).ask(HEAD)
+        connect(port).ask(HEAD)
 
 
 @pytest.mark.parametrize("name", ["localhost", "elsewhere"])
-def test_the_certificate_must_be_the_servers(tmp_path: Path, name: str) -> None:
+def test_the_certificate_must_be_the_servers(tmp_path: Path, name: str, connect: Connecting) -> None:
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     _make_certificate(name, certificate, key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server = Server([OK, OK], context)
-    believing = wire(server.port, "https", lambda: ssl.create_default_context(cafile=certificate))
+    believing = connect(server.port, "https", lambda: ssl.create_default_context(cafile=certificate))
     try:
         with pytest.raises(ssl.SSLError):
-            wire(server.port, "https").ask(head(0))
+            connect(server.port, "https").ask(head(0))
         if name == "localhost":
             assert [believing.ask(head(5), b"hello").content for _ in range(2)] == [b"ok", b"ok"]
             assert server.connections == 1
@@ -251,6 +370,7 @@ def test_the_certificate_must_be_the_servers(tmp_path: Path, name: str) -> None:
             with pytest.raises(ssl.SSLError):
                 believing.ask(head(0))
     finally:
+        hang_up(believing)
         del believing
         server.close()
 

@@ -1,0 +1,272 @@
+"""A short recording goes without a thread, and ends as it would have with one, whatever happens meanwhile."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+
+from ingest.errors import Refused
+from ingest.executor import Executor
+from ingest.quota import Quota
+from ingest.settings import IngestSettings
+from ingest.short import ShortIntake
+from ingest.spool import Spool
+from ingest.voice import Accepted, Intake, Upload
+from storage import intents, jobs, tables, threads, usage
+from storage import messages as stored_messages
+from storage.bell import listening
+from storage.database import Database
+from storage.errors import NoThread, StorageUnavailable
+from storage.events import CHANNEL
+from storage.objects import ObjectStore
+
+RECORDING = (Path(__file__).parent.parent.parent / "pipeline" / "samples" / "call.3gp").read_bytes()
+Accept = Callable[..., Accepted]
+
+
+@pytest.fixture
+def upload(database: Database) -> Upload:
+    with database.transaction() as connection:
+        thread, _ = threads.create(connection, creator="alice", members=["bob"])
+    return Upload(thread, "alice", "en", "ours")
+
+
+@pytest.fixture
+def accept(database_url: str, database: Database, object_store: ObjectStore) -> Accept:
+    """As one process would, with its own connections."""
+
+    def accept(upload: Upload, recording: bytes = RECORDING, **limits: Any) -> Accepted:
+        quota = Quota(IngestSettings.model_validate(limits))
+
+        async def taken() -> Accepted:
+            mine, executor = Database(database_url), Executor(2)
+            with (
+                closing(mine),
+                closing(executor),
+                closing(Intake(mine, object_store, "messages", quota)) as intake,
+                Spool() as spool,
+            ):
+                await spool.write(recording)
+                try:
+                    return await ShortIntake(mine, object_store, intake, quota, executor).accept(upload, spool)
+                finally:
+                    object_store.close()
+                    await asyncio.sleep(0)
+
+        return asyncio.run(taken())
+
+    return accept
+
+
+def count(database: Database, table: Any) -> int:
+    with database.reading() as connection:
+        return len(connection.execute(select(table)).all())
+
+
+def used(database: Database) -> usage.Usage:
+    with database.reading() as connection:
+        return usage.current(connection, "alice")
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, change: Callable[[], None]) -> None:
+    """What happens between the object's PUT and its message."""
+    put = ObjectStore.put_soon
+
+    async def put_and_change(store: ObjectStore, key: str, *arguments: Any, **details: Any) -> bool:
+        done = await put(store, key, *arguments, **details)
+        await asyncio.to_thread(change)
+        return done
+
+    monkeypatch.setattr(ObjectStore, "put_soon", put_and_change)
+
+
+@pytest.mark.parametrize("limits", [{"rate_limits": "off"}, {}], ids=["free", "counted"])
+def test_it_is_a_message_a_job_an_event_and_an_object(
+    accept: Accept, upload: Upload, database: Database, object_store: ObjectStore, limits: dict[str, Any]
+) -> None:
+    with listening(database, [CHANNEL]) as bell:
+        accepted = accept(upload, **limits)
+        assert bell.wait(10)
+    message = accepted.message
+    assert message is not None
+    assert message.voice is not None
+    assert (accepted.status, accepted.replayed, message.voice.container, message.external_id) == (
+        201,
+        False,
+        "3gp",
+        "ours",
+    )
+    with object_store.get(message.voice.original_key) as stream:
+        assert stream.read() == RECORDING
+    assert (count(database, tables.events), count(database, tables.intents)) == (1, 0)
+    with database.transaction() as connection:
+        assert stored_messages.get(connection, message.id, "alice") == message
+        claimed = jobs.claim(connection, "media", lane=None, limit=5, lease_s=60, worker="w")
+        assert [job.message_id for job in claimed] == [message.id]
+    assert used(database) == (usage.Usage(0, 0) if limits else usage.Usage(1, len(RECORDING)))
+
+
+@pytest.mark.parametrize(
+    "limits", [{"hourly_messages": 2}, {"hourly_bytes": 2 * len(RECORDING)}], ids=["messages", "bytes"]
+)
+def test_one_more_than_allowed_is_refused_and_nothing_is_put(
+    accept: Accept, upload: Upload, database: Database, object_store: ObjectStore, limits: dict[str, Any]
+) -> None:
+    for _ in range(2):
+        assert accept(upload, **limits).message is not None
+    with pytest.raises(Refused) as refused:
+        accept(upload, **limits)
+    assert refused.value.code == "rate_limited"
+    assert used(database) == usage.Usage(2, 2 * len(RECORDING))
+    assert (count(database, tables.messages), count(database, tables.intents)) == (2, 0)
+    assert len(list(object_store.list("messages/"))) == 2
+
+
+def test_one_that_is_too_much_by_itself_is_refused(accept: Accept, upload: Upload, database: Database) -> None:
+    with pytest.raises(Refused) as refused:
+        accept(upload, hourly_bytes=len(RECORDING) - 1)
+    assert refused.value.code == "rate_limited"
+    assert used(database) == usage.Usage(0, 0)
+    assert _all_given_up(database)
+
+
+def test_what_others_used_up_meanwhile_counts(
+    accept: Accept, upload: Upload, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def use() -> None:
+        with database.transaction() as connection:
+            usage.add(connection, "alice", 5)
+
+    meanwhile(monkeypatch, use)
+    with pytest.raises(Refused) as refused:
+        accept(upload, hourly_messages=1)
+    assert refused.value.code == "rate_limited"
+    assert used(database) == usage.Usage(1, 5)
+    assert count(database, tables.messages) == 0
+    assert _all_given_up(database)
+
+
+def test_from_outside_the_thread_nothing_is_put(
+    accept: Accept, upload: Upload, database: Database, object_store: ObjectStore
+) -> None:
+    with pytest.raises(NoThread):
+        accept(replace(upload, sender="mallory"))
+    assert (count(database, tables.messages), count(database, tables.intents)) == (0, 0)
+    assert list(object_store.list("messages/")) == []
+
+
+def test_who_left_meanwhile_sends_nothing(
+    accept: Accept, upload: Upload, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave() -> None:
+        with database.transaction() as connection:
+            threads.remove_member(connection, upload.thread_id, "alice")
+
+    meanwhile(monkeypatch, leave)
+    with pytest.raises(NoThread):
+        accept(upload)
+    assert count(database, tables.messages) == 0
+    assert used(database) == usage.Usage(0, 0)
+    assert _all_given_up(database)
+
+
+def test_what_was_swept_meanwhile_is_not_promised(
+    accept: Accept, upload: Upload, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sweep() -> None:
+        with database.transaction() as connection:
+            connection.execute(tables.intents.delete())
+
+    meanwhile(monkeypatch, sweep)
+    with pytest.raises(StorageUnavailable, match="swept"):
+        accept(upload)
+    assert count(database, tables.messages) == 0
+    with database.transaction() as connection:
+        assert intents.doom(connection) == 1
+
+
+def test_where_the_last_statement_fails_the_original_is_given_up(
+    accept: Accept, upload: Upload, database: Database
+) -> None:
+    with database.transaction() as connection:
+        connection.execute(text("ALTER TABLE jobs ADD CONSTRAINT broken CHECK (state <> 'queued')"))
+    with pytest.raises(Exception, match="broken"):
+        accept(upload)
+    assert count(database, tables.messages) == 0
+    assert used(database) == usage.Usage(0, 0)
+    assert _all_given_up(database)
+
+
+def test_a_put_that_the_short_way_does_not_manage_is_made_by_the_library(
+    accept: Accept, upload: Upload, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any, **__: Any) -> bool:
+        return False
+
+    monkeypatch.setattr(ObjectStore, "put_soon", fail)
+    message = accept(upload).message
+    assert message is not None
+    assert message.voice is not None
+    assert object_store.read(message.voice.original_key) == RECORDING
+
+
+def test_where_the_store_is_away_there_is_no_message_and_its_key_waits_to_be_swept(
+    accept: Accept, upload: Upload, database: Database, monkeypatch: pytest.MonkeyPatch, object_store: ObjectStore
+) -> None:
+    monkeypatch.setattr(object_store, "_bucket", "a-bucket-that-is-not-there")
+    with pytest.raises(StorageUnavailable):
+        accept(upload)
+    assert (count(database, tables.messages), count(database, tables.intents)) == (0, 1)
+
+
+def test_credentials_that_run_out_are_asked_for_again(
+    accept: Accept, upload: Upload, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients, asked = object_store._clients, []
+    ask = clients.credentials
+
+    def counted() -> Any:
+        asked.append(1)
+        return ask()
+
+    monkeypatch.setattr(clients, "credentials", counted)
+    clients._credentials = None
+    for _ in range(3):
+        assert accept(upload).message is not None
+    assert len(asked) == 1
+    due = _RunningOut(ask())
+    clients._credentials = due
+    assert accept(upload).message is not None
+    assert (len(asked), clients._credentials is due) == (2, False)
+
+
+def test_what_is_no_recording_is_refused(accept: Accept, upload: Upload, database: Database) -> None:
+    with pytest.raises(Refused) as refused:
+        accept(upload, b"<html>hello</html>")
+    assert refused.value.code == "unsupported_format"
+    assert count(database, tables.intents) == 0
+
+
+class _RunningOut:
+    """As botocore's own that are to be renewed."""
+
+    def __init__(self, frozen: Any) -> None:
+        self._frozen = frozen
+
+    def refresh_needed(self) -> bool:
+        return True
+
+    def get_frozen_credentials(self) -> Any:
+        return self._frozen
+
+
+def _all_given_up(database: Database) -> bool:
+    """The next sweep deletes what was put."""
+    with database.transaction() as connection:
+        keys = connection.execute(select(tables.intents.c.object_key)).all()
+        return 0 < len(keys) == intents.doom(connection)
