@@ -43,7 +43,7 @@ class Servers:
 
 @contextmanager
 def running() -> Iterator[Servers]:
-    processes = os.cpu_count() or 1
+    processes = 1
     with ExitStack() as servers:
         folder = Path(servers.enter_context(tempfile.TemporaryDirectory()))
         url = servers.enter_context(_database(folder))

@@ -80,7 +80,7 @@ class Line:
         if self._pq.flush():
             # The system takes no more for now.
             self._loop.add_writer(self._socket, self._on_writable)
-        patience = self._loop.call_later(_ANSWER_S, self._fail, psycopg.OperationalError("no answer came"))
+        patience = self._loop.call_later(_ANSWER_S, self._give_up)
         try:
             return self._checked(await answer)
         finally:
@@ -109,6 +109,9 @@ class Line:
         result, self._result = self._result, None
         if self._answer is not None and result is not None and not self._answer.done():
             self._answer.set_result(result)
+
+    def _give_up(self) -> None:
+        self._fail(psycopg.OperationalError("no answer came"))
 
     def _fail(self, error: psycopg.Error) -> None:
         """The connection is lost: it would be readable from now on."""
