@@ -17,9 +17,10 @@ from api.threads import checked_thread
 from ingest.body import Body
 from ingest.errors import Refused
 from ingest.names import ExternalId, Language
+from ingest.original import Upload
 from ingest.receive import receive
 from ingest.spool import Spool
-from ingest.voice import Accepted, Upload
+from ingest.voice import Accepted
 from pipeline.render import MessageView
 from storage import messages
 

@@ -1,4 +1,5 @@
-"""What the upload benchmark runs on: the embedded stack's servers, one API process per core, nobody who transcodes."""
+"""What the upload benchmark runs on: the embedded stack's servers, the API as it starts by itself, nobody who
+transcodes."""
 
 import os
 import secrets
@@ -22,6 +23,9 @@ from storage.objects import ObjectStore
 from tests import stack
 from tests.tus_conformance import own
 
+# As many as `earshot api` starts without being told.
+PROCESSES = 1
+
 
 @dataclass(frozen=True)
 class Servers:
@@ -43,15 +47,14 @@ class Servers:
 
 @contextmanager
 def running() -> Iterator[Servers]:
-    processes = 1
     with ExitStack() as servers:
         folder = Path(servers.enter_context(tempfile.TemporaryDirectory()))
         url = servers.enter_context(_database(folder))
         more = {"EARSHOT_BROKER_URL": servers.enter_context(stack.running_redis(folder)), "EARSHOT_UPLOAD_IDLE_S": "30"}
         s3 = servers.enter_context(stack.running_s3(folder))
-        (api,) = servers.enter_context(own.running(s3, url, count=1, workers=processes, **more))
-        relay_url = servers.enter_context(_relay(folder, {**os.environ, **api.environment}, processes))
-        yield Servers(api, s3, api.environment["EARSHOT_S3_BUCKET"], processes, relay_url)
+        (api,) = servers.enter_context(own.running(s3, url, count=1, workers=PROCESSES, **more))
+        relay_url = servers.enter_context(_relay(folder, {**os.environ, **api.environment}, PROCESSES))
+        yield Servers(api, s3, api.environment["EARSHOT_S3_BUCKET"], PROCESSES, relay_url)
 
 
 @contextmanager

@@ -53,12 +53,12 @@ class Bench:
         self._small, self._large = recording(SMALL), recording(LARGE)
 
     def turn(self, *names: str) -> dict[str, Load]:
-        """Each of these sides once, for half a second or longer: its first and its last requests are not alone among
-        16."""
+        """Each of these sides once, the small ones for two seconds: its first and its last requests, which are fewer
+        than 16 at a time, are few among them."""
         sides: dict[str, Callable[[], Load]] = {
-            "straight": lambda: self._pressed_straight(640),
-            "relay": lambda: pressed(self._servers.relay_url, [relayed(self._small)] * 480, CLIENTS),
-            "single": lambda: self.single(self._small, 320),
+            "straight": lambda: self._pressed_straight(1920),
+            "relay": lambda: pressed(self._servers.relay_url, [relayed(self._small)] * 1440, CLIENTS),
+            "single": lambda: self.single(self._small, 960),
             "tus_small": lambda: self._resumable(self._small, 64 * 1024, 96),
             "single_large": lambda: self.single(self._large, 64),
             "tus_large": lambda: self._resumable(self._large, 512 * 1024, 64),

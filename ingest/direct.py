@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from ingest.errors import Refused
+from ingest.original import Upload, sniffed
 from ingest.quota import Quota
 from ingest.turns import NoUpload, raise_refusal
-from ingest.voice import Intake, Upload, sniffed
+from ingest.voice import Intake
 from storage import messages, uploads
 from storage.database import Database
 from storage.errors import ObjectMissing, StorageUnavailable

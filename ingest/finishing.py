@@ -7,9 +7,10 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from ingest.errors import Refused
+from ingest.original import Upload
 from ingest.recent import Recent
 from ingest.spool import Pieces, Spool
-from ingest.voice import Intake, Upload
+from ingest.voice import Intake
 from storage import uploads
 from storage.database import Database
 from storage.errors import NoThread

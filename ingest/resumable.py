@@ -13,11 +13,11 @@ from ingest.errors import Refused, too_large
 from ingest.executor import Executor
 from ingest.finishing import Finisher
 from ingest.holds import Hold, Holds
+from ingest.original import sniffed
 from ingest.quota import Quota
 from ingest.recent import Recent
 from ingest.spool import Spool
 from ingest.turns import NoUpload, Turns, raise_refusal
-from ingest.voice import sniffed
 from storage import idempotency, messages, uploads
 from storage.database import Database
 from storage.errors import StorageFull, StorageUnavailable

@@ -6,9 +6,10 @@ What goes another way than most do is given to `Intake`, which says why.
 from functools import partial
 
 from ingest.executor import Executor
+from ingest.original import Named, Upload, arrival, expectation
 from ingest.quota import Quota
 from ingest.spool import Spool
-from ingest.voice import Accepted, Intake, Named, Upload, arrival, came_to_nothing, expectation
+from ingest.voice import Accepted, Intake, came_to_nothing
 from storage.database import Database
 from storage.messages import Message
 from storage.objects import ObjectStore

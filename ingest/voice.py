@@ -15,38 +15,23 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from ingest.errors import Refused
+from ingest.original import INTENT_TTL_S, Named, Upload, arrival, expectation, sniffed
 from ingest.quota import Quota
 from ingest.spool import MEMORY_BYTES, Pieces, Spool
-from storage import arrivals, events, idempotency, intents, messages, threads
+from storage import events, idempotency, intents, messages, threads
 from storage.bell import Teller
 from storage.database import Database
-from storage.driver import Query
 from storage.errors import NoThread, ObjectSwept, StorageFull, StorageUnavailable
 from storage.ids import new_id
 from storage.keys import object_key
 from storage.objects import ObjectStore
-from storage.usage import Allowance
-from transcode import Container, sniff
+from transcode import Container
 from transcode.containers import HEAD_BYTES
 
 log = logging.getLogger(__name__)
-# Longer than every try of a PUT together; then the sweep may delete what nobody refers to.
-INTENT_TTL_S = 900
 Ticket = idempotency.Claim | idempotency.Finished | None
 # What else happens in the transaction that makes the message, given its id; what this raises undoes it.
 Settle = Callable[[Connection, str], None]
-
-
-@dataclass(frozen=True)
-class Upload:
-    """What goes with the bytes; `path` and `key` name the request when it carries an Idempotency-Key."""
-
-    thread_id: str
-    sender: str
-    language: str | None
-    external_id: str | None
-    path: str = ""
-    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,15 +41,6 @@ class Accepted:
     message: messages.Message | None
     status: int
     replayed: bool
-
-
-@dataclass(frozen=True)
-class Named:
-    """A recording under the id of the message that is to be made of it."""
-
-    message_id: str
-    original: messages.Original
-    content_type: str
 
 
 class Intake:
@@ -227,39 +203,10 @@ class Intake:
         return Accepted(message, finished.status, replayed=True)
 
 
-def expectation(upload: Upload, named: Named, allowance: Allowance | None = None) -> Query[bool]:
-    key, size = named.original.object_key, named.original.size
-    return arrivals.expectation(
-        named.message_id, key, size, upload.thread_id, upload.sender, ttl_s=INTENT_TTL_S, allowance=allowance
-    )
-
-
-def arrival(
-    upload: Upload, message_id: str, original: messages.Original, allowance: Allowance | None = None
-) -> Query[messages.Message | None]:
-    return arrivals.arrival(
-        message_id,
-        upload.thread_id,
-        upload.sender,
-        original,
-        language=upload.language,
-        external_id=upload.external_id,
-        allowance=allowance,
-    )
-
-
 def came_to_nothing(error: Exception) -> bool:
     """Whether the original of a message that this prevented is to be given up: where the database is away nobody knows,
     and one that was swept may have been put after that."""
     return isinstance(error, ObjectSwept) or not isinstance(error, StorageUnavailable | StorageFull)
-
-
-def sniffed(head: bytes) -> Container:
-    """Raises Refused when no recording begins like this."""
-    container = sniff(head)
-    if container is None:
-        raise Refused("unsupported_format", "no audio container known to us begins like this file")
-    return container
 
 
 def _fingerprint(upload: Upload, sha256: str) -> str:

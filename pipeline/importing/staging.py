@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.errors import Refused, too_large
+from ingest.original import sniffed
 from ingest.spool import Spool
-from ingest.voice import Intake, sniffed
+from ingest.voice import Intake
 from pipeline.context import Context
 from pipeline.importing.confined import open_within
 from pipeline.importing.lines import Line

@@ -12,11 +12,12 @@ from sqlalchemy import select, text
 
 from ingest.errors import Refused
 from ingest.executor import Executor
+from ingest.original import Upload
 from ingest.quota import Quota
 from ingest.settings import IngestSettings
 from ingest.short import ShortIntake
 from ingest.spool import Spool
-from ingest.voice import Accepted, Intake, Upload
+from ingest.voice import Accepted, Intake
 from storage import intents, jobs, tables, threads, usage
 from storage import messages as stored_messages
 from storage.bell import listening

@@ -11,10 +11,11 @@ import pytest
 from sqlalchemy import select, text
 
 from ingest.errors import Refused
+from ingest.original import Upload
 from ingest.quota import Quota
 from ingest.settings import IngestSettings
 from ingest.spool import Spool
-from ingest.voice import Accepted, Intake, Ticket, Upload
+from ingest.voice import Accepted, Intake, Ticket
 from storage import idempotency, jobs, threads
 from storage.bell import listening
 from storage.database import Database

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest.errors import Refused
-from ingest.voice import sniffed
+from ingest.original import sniffed
 from tests.pipeline.conftest import SAMPLES
 from transcode import Media, Rejected, TranscodeSettings, transcode
 
