@@ -80,8 +80,9 @@ class Direct:
 
     def begin(self, connection: Connection, new: NewUpload) -> str:
         """The new upload's id; raises Refused (`rate_limited`)."""
+        upload = uploads.create(connection, new)
         self._quota.charge_open(connection, new.user_id, new.length)
-        return uploads.create(connection, new).id
+        return upload.id
 
     def grant(self, connection: Connection, upload_id: str, user: str) -> Grant:
         """A fresh URL; raises NoUpload, Refused."""

@@ -27,7 +27,7 @@ class Quota:
 
     @property
     def allowance(self) -> Allowance | None:
-        """What `foresee` and `charge` judge by, for a statement that does."""
+        """What `foresee` judges by, for the statements that count a message as they make it."""
         return Allowance(self._settings.hourly_messages, self._settings.hourly_bytes) if self.counts else None
 
     def foresee(self, connection: Connection, user: str, size: int | None) -> None:
@@ -36,16 +36,13 @@ class Quota:
             used = usage.current(connection, user)
             self._judge(used.messages + 1, used.bytes + (size or 0))
 
-    def charge(self, connection: Connection, user: str, size: int) -> None:
-        """Counts one message of this size, for the transaction that accepts it or promises to."""
-        if self.counts:
-            used = usage.add(connection, user, size)
-            self._judge(used.messages, used.bytes)
-
     def charge_open(self, connection: Connection, user: str, size: int) -> None:
-        """Counts a message that is yet to come, and one more open upload."""
-        self.charge(connection, user, size)
-        if self.counts and usage.open_uploads(connection, user) >= self._settings.open_uploads:
+        """Counts a message of this size that is yet to come, for the transaction that has just made its upload."""
+        if not self.counts:
+            return
+        used = usage.add(connection, user, size)
+        self._judge(used.messages, used.bytes)
+        if usage.open_uploads(connection, user) > self._settings.open_uploads:
             raise rate_limited(
                 f"you have {self._settings.open_uploads} unfinished uploads: finish one, or end a resumable one",
                 _OPEN_RETRY_S,

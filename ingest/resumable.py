@@ -110,8 +110,9 @@ class Resumable:
             if claim.fingerprint != fingerprint:
                 raise Refused("idempotency_mismatch", "this Idempotency-Key was used for another upload")
             return Created(_replayed(connection, claim.resource_id, new.user_id), replayed=True)
-        self._quota.charge_open(connection, new.user_id, new.length)
+        # In this order, as an erasure takes them: the participant, then what they used.
         upload = uploads.create(connection, new)
+        self._quota.charge_open(connection, new.user_id, new.length)
         if claim is not None:
             idempotency.complete(connection, claim, fingerprint=fingerprint, status=201, resource_id=upload.id)
         return Created(upload, replayed=False)

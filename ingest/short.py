@@ -11,6 +11,7 @@ from ingest.quota import Quota
 from ingest.spool import Spool
 from ingest.voice import Accepted, Intake, came_to_nothing
 from storage.database import Database
+from storage.errors import ObjectSwept
 from storage.messages import Message
 from storage.objects import ObjectStore
 
@@ -49,10 +50,12 @@ class ShortIntake:
             await self._executor.run(put)
 
     async def _commit(self, upload: Upload, named: Named) -> Message | None:
-        """None, and its original given up, for one that is refused."""
+        """None, and its original given up, for one that is refused or was swept."""
         message = None
         try:
             message = await self._database.ask(arrival(upload, named.message_id, named.original, self._quota.allowance))
+        except ObjectSwept:
+            pass
         except Exception as error:
             if came_to_nothing(error):
                 await self._give_up(named)

@@ -25,6 +25,7 @@ from storage.errors import NoThread, ObjectSwept, StorageFull, StorageUnavailabl
 from storage.ids import new_id
 from storage.keys import object_key
 from storage.objects import ObjectStore
+from storage.usage import Allowance
 from transcode import Container
 from transcode.containers import HEAD_BYTES
 
@@ -81,29 +82,33 @@ class Intake:
         fingerprint = _fingerprint(upload, sha256)
         if isinstance(ticket, idempotency.Finished):
             return self._replay(upload, fingerprint, ticket)
-        if self._quota.counts and not self.asks_first(upload, spool.size):
-            with self._database.reading() as connection:
-                self._quota.foresee(connection, upload.sender, spool.size)
 
         def settle(connection: Connection, message_id: str) -> None:
-            self._quota.charge(connection, upload.sender, spool.size)
             if ticket is not None:
                 idempotency.complete(connection, ticket, fingerprint=fingerprint, status=201, resource_id=message_id)
 
-        needed = self._quota.counts or ticket is not None
-        return Accepted(self.keep(upload, spool, sha256, settle if needed else None), 201, replayed=False)
+        message = self.keep(upload, spool, sha256, None if ticket is None else settle, self._quota.allowance)
+        return Accepted(message, 201, replayed=False)
 
-    def keep(self, upload: Upload, spool: Spool | Pieces, sha256: str, settle: Settle | None) -> messages.Message:
-        """A finished spool becomes a message; raises as `accept` does, and what `settle` raises."""
+    def keep(
+        self,
+        upload: Upload,
+        spool: Spool | Pieces,
+        sha256: str,
+        settle: Settle | None,
+        allowance: Allowance | None = None,
+    ) -> messages.Message:
+        """A finished spool becomes a message, counted against the `allowance` if one is given; raises as `accept` does,
+        and what `settle` raises."""
         named = self.named(spool, sha256)
         with self._database.writing() as connection:
             # Nothing is put that would be refused then.
-            if not expectation(upload, named).on(connection):
-                raise NoThread
+            if not expectation(upload, named, allowance).on(connection):
+                raise self._why_not(connection, upload, spool.size)
         self._store.put(
             named.original.object_key, spool.body(), size=spool.size, content_type=named.content_type, sha256=sha256
         )
-        return self.commit(upload, named.message_id, named.original, settle)
+        return self.commit(upload, named.message_id, named.original, settle, allowance)
 
     def named(self, recording: Spool | Pieces, sha256: str) -> Named:
         """Raises Refused when it begins as no recording does."""
@@ -122,11 +127,16 @@ class Intake:
         return object_key(self._prefix, message_id, "original", sha256, container.extension)
 
     def commit(
-        self, upload: Upload, message_id: str, original: messages.Original, settle: Settle | None
+        self,
+        upload: Upload,
+        message_id: str,
+        original: messages.Original,
+        settle: Settle | None,
+        allowance: Allowance | None = None,
     ) -> messages.Message:
         """Where the database is away the sweep finds the original when its intent runs out; else it is given up."""
         try:
-            message = self._commit(upload, message_id, original, settle)
+            message = self._commit(upload, message_id, original, settle, allowance)
         except Exception as error:
             if came_to_nothing(error):
                 self.give_up(message_id, original.object_key)
@@ -147,16 +157,28 @@ class Intake:
             log.warning("an original that is not used stays until its intent runs out")
 
     def _commit(
-        self, upload: Upload, message_id: str, original: messages.Original, settle: Settle | None
+        self,
+        upload: Upload,
+        message_id: str,
+        original: messages.Original,
+        settle: Settle | None,
+        allowance: Allowance | None,
     ) -> messages.Message:
-        arriving = arrival(upload, message_id, original)
+        arriving = arrival(upload, message_id, original, allowance)
         with self._database.transaction() if settle else self._database.writing() as connection:
             message = arriving.on(connection)
             if message is None:
-                raise NoThread
+                raise self._why_not(connection, upload, original.size)
             if settle is not None:
                 settle(connection, message_id)
         return message
+
+    def _why_not(self, connection: Connection, upload: Upload, size: int) -> Exception:
+        """Why a statement wrote nothing; raises Refused (`rate_limited`)."""
+        if not threads.has_member(connection, upload.thread_id, upload.sender):
+            return NoThread()
+        self._quota.foresee(connection, upload.sender, size)
+        return ObjectSwept("the original was swept before anything referred to it")
 
     @asynccontextmanager
     async def holding(self, ticket: Ticket) -> AsyncIterator[None]:

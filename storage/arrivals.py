@@ -181,11 +181,13 @@ _ALLOWED_EXPECTATION = _expectation("""
 """)
 # A sender who is in the thread stays in it, and is not erased, before the transaction ends.
 _PARTICIPANT = "SELECT user_id FROM participants WHERE thread_id = :thread_id AND user_id = :sender_id FOR KEY SHARE"
-# Counted before anything else: what is refused leaves the intent as it is.
+# Counted before anything else is written: what is refused leaves the intent as it is, and what was swept costs nothing.
 _CHARGED = f"""
     participant AS ({_PARTICIPANT}), member AS (
         INSERT INTO upload_usage AS used (user_id, hour, messages, bytes)
-        SELECT user_id, date_trunc('hour', clock_timestamp()), 1, :size FROM participant WHERE :size <= :most_bytes
+        SELECT user_id, date_trunc('hour', clock_timestamp()), 1, :size FROM participant
+        WHERE :size <= :most_bytes
+            AND EXISTS (SELECT FROM intents WHERE object_key = :object_key AND expires_at > '-infinity')
         ON CONFLICT (user_id, hour) DO UPDATE SET messages = used.messages + 1, bytes = used.bytes + excluded.bytes
             WHERE used.messages < :most_messages AND used.bytes + excluded.bytes <= :most_bytes
         RETURNING user_id

@@ -6,8 +6,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import cast
 
-import httptools
-
 from storage.wire import Answer, Origin
 
 
@@ -79,7 +77,6 @@ class _Connection(asyncio.Protocol):
 
     async def ask(self, pieces: Sequence[bytes]) -> Answer:
         self._answer = Answer()
-        self._parser = httptools.HttpResponseParser(self._answer)
         self._awaited = asyncio.get_running_loop().create_future()
         self._transport.writelines(pieces)
         try:
@@ -98,11 +95,10 @@ class _Connection(asyncio.Protocol):
         if self._awaited is None:
             return self.close()
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            return self._fail(OSError("the server's answer is no HTTP"))
+            self._answer.feed(data)
+        except OSError as error:
+            return self._fail(error)
         if self._answer.is_whole and not self._awaited.done():
-            self._answer.take_over(self._parser)
             self._awaited.set_result(self._answer)
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -7,6 +7,7 @@ the statement, and threads that wait for many short answers spend more time on h
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any, TypeVar
 
 import psycopg
@@ -36,6 +37,8 @@ class Line:
         self._transformer = Transformer(connection)
         # By text and types of the parameters.
         self._prepared: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
+        # None is given twice: who gave up waiting may have left one there.
+        self._names = (b"earshot_%d" % number for number in count())
         self._answer: asyncio.Future[PGresult] | None = None
         self._result: PGresult | None = None
         self._is_open = True
@@ -69,7 +72,7 @@ class Line:
             self._connection.close()
 
     async def _prepare(self, text: bytes, types: tuple[int, ...]) -> bytes:
-        name = b"earshot_%d" % len(self._prepared)
+        name = next(self._names)
         self._pq.send_prepare(name, text, types)
         await self._answered()
         self._prepared[text, types] = name

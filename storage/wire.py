@@ -10,7 +10,7 @@ import struct
 import weakref
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import BinaryIO, Self
 from urllib.parse import urlsplit
 
@@ -23,24 +23,39 @@ _READ_BYTES = 256 * 1024
 _MOST_PIECES = 1024
 
 
-@dataclass
 class Answer:
-    """`headers` have lower-case names. The parser calls what begins with `on_`."""
+    """What `feed` makes of a server's bytes: nothing until it `is_whole`. `headers` have lower-case names."""
 
-    status: int = 0
-    headers: dict[bytes, bytes] = field(default_factory=dict)
-    content: bytes = b""
-    is_whole: bool = False
-    version: str = ""
-    _pieces: list[bytes] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.is_whole = False
+        self.status = 0
+        self.version = ""
+        self.headers: dict[bytes, bytes] = {}
+        self.content = b""
+        self._pieces: list[bytes] = []
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
 
     @property
     def stays_open(self) -> bool:
         return self.version == "1.1" and b"close" not in self.headers.get(b"connection", b"").lower()
 
-    def take_over(self, parser: httptools.HttpResponseParser) -> None:
-        """What only the parser knows, once the answer is whole."""
-        self.status, self.version = parser.get_status_code(), parser.get_http_version()
+    def feed(self, data: bytes) -> None:
+        """Raises OSError for what is no HTTP, or more than one answer."""
+        if self._parser is None:
+            raise OSError("the server sent more than its answer")
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            raise OSError("the server's answer is no HTTP") from error
+        if self.is_whole:
+            self._parser = None
+
+    # The parser calls these.
+
+    def on_message_begin(self) -> None:
+        if self.is_whole:
+            raise OSError("the server sent more than its answer")
+        self.headers, self._pieces = {}, []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers[name.lower()] = value
@@ -49,7 +64,10 @@ class Answer:
         self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
-        self.content, self.is_whole = b"".join(self._pieces), True
+        """One below 200 only says that the answer is still to come."""
+        assert self._parser is not None
+        self.status, self.version = self._parser.get_status_code(), self._parser.get_http_version()
+        self.content, self.is_whole = b"".join(self._pieces), self.status >= 200
 
 
 @dataclass(frozen=True)
@@ -141,16 +159,11 @@ def _exchanged(connection: socket.socket, head: bytes, body: Body, size: int) ->
         if _send_file(connection, body, size) != size:
             raise OSError("the file ended before its size")
     answer = Answer()
-    parser = httptools.HttpResponseParser(answer)
-    try:
-        while not answer.is_whole:
-            received = connection.recv(_READ_BYTES)
-            if not received:
-                raise ConnectionError("the server ended the connection before its answer")
-            parser.feed_data(received)
-    except httptools.HttpParserError as error:
-        raise OSError("the server's answer is no HTTP") from error
-    answer.take_over(parser)
+    while not answer.is_whole:
+        received = connection.recv(_READ_BYTES)
+        if not received:
+            raise ConnectionError("the server ended the connection before its answer")
+        answer.feed(received)
     return answer
 
 

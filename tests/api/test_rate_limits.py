@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from storage import usage
 from tests import stack
 from tests.api.conftest import Person, Server, app_on, code_of, serving
 from tests.tus_conformance.target import Target, recording
@@ -43,6 +44,11 @@ def dora(strict_server: Server) -> Iterator[Person]:
 @pytest.fixture
 def thread(dora: Person) -> str:
     return str(dora.post("/v1/threads", json={"participants": []}).json()["id"])
+
+
+@pytest.fixture
+def thread_of_alice(alice: Person) -> str:
+    return str(alice.post("/v1/threads", json={"participants": []}).json()["id"])
 
 
 def test_limits_are_told_first(strict_server: Server, dora: Person, thread: str) -> None:
@@ -115,6 +121,29 @@ def test_messages_and_bytes_are_counted_however_many_come_at_once(
 
     assert _at_once(send).count(201) == most
     assert len(dora.get(f"/v1/threads/{thread}/messages").json()["items"]) == most
+
+
+@pytest.mark.parametrize("round_", range(3))
+def test_all_ways_in_at_once_hinder_none_of_them(
+    server: Server, alice: Person, thread_of_alice: str, round_: int
+) -> None:
+    """Each locks what the person used and the thread: in one order, or they would wait for one another."""
+    path = f"{server.url}/v1/threads/{thread_of_alice}/voice-messages"
+
+    def send(number: int) -> int:
+        if number % 4 == 3:
+            tus = _tus(server, alice, thread_of_alice)
+            return tus.patch(tus.created(1000), 0, recording(1000)).status
+        key = {"Idempotency-Key": f"{round_}-{number}"} if number % 4 == 1 else {}
+        body = recording(300_000 if number % 4 == 2 else 1000)
+        return httpx.post(path, content=body, headers={**alice.headers, **key}, timeout=30).status_code
+
+    with ThreadPoolExecutor(16) as pool:
+        statuses = list(pool.map(send, range(48)))
+    assert sorted(statuses) == [201] * 36 + [204] * 12
+    with server.services.database.reading() as connection:
+        used = usage.current(connection, alice.name)
+    assert (used.messages, used.bytes) == (48, 36 * 1000 + 12 * 300_000)
 
 
 def test_a_refused_beginning_costs_nothing(strict_server: Server, dora: Person, thread: str) -> None:

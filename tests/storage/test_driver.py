@@ -142,6 +142,26 @@ def test_who_gives_up_waiting_takes_nobodys_answer(run: Run) -> None:
     run(scenario)
 
 
+def test_who_is_cancelled_between_two_steps_leaves_no_name_behind(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = lines.Line._answered
+
+    async def cancelled(line: lines.Line) -> Any:
+        await answered(line)
+        raise asyncio.CancelledError
+
+    async def scenario(database: Database) -> None:
+        before = await pid(database)
+        with monkeypatch.context() as cut:
+            cut.setattr(lines.Line, "_answered", cancelled)
+            with pytest.raises(asyncio.CancelledError):
+                await ask(database, DOUBLE, number=1)
+        assert await ask(database, BACK, a=None, b="b", c=1, d=None, e=timedelta(0))
+        assert await ask(database, DOUBLE, number=3) == [(6,)]
+        assert await pid(database) == before
+
+    run(scenario)
+
+
 def test_a_server_that_hangs_is_an_outage(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(database: Database) -> None:
         before = await pid(database)

@@ -13,10 +13,11 @@ from threading import Thread
 import pytest
 
 from storage.exchange import Exchange
-from storage.wire import Origin
+from storage.wire import Answer, Origin
 from tests import stack
 from tests.storage.answering import HEAD, OK, Client, Looped, Server, hang_up, looped, make_certificate, wire
 
+EARLY = b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
 Connecting = Callable[..., Client]
 Serving = Callable[..., tuple[Server, Client]]
 
@@ -100,6 +101,29 @@ def test_what_is_not_a_whole_answer_is_none(serving: Serving, answer: bytes) -> 
     _, client = serving(answer, brief=True)
     with pytest.raises(OSError):
         client.ask(head(0))
+
+
+def test_what_comes_before_an_answer_is_not_taken_for_it(serving: Serving) -> None:
+    """Nor is the answer for that to the next request."""
+    _, client = serving(EARLY + OK, OK.replace(b"200", b"500"))
+    assert [client.ask(head(0)).status for _ in range(2)] == [200, 500]
+
+
+@pytest.mark.parametrize("cut", range(0, len(EARLY + OK), 7))
+def test_an_answer_is_whole_with_its_last_byte(cut: int) -> None:
+    answer, bytes_ = Answer(), EARLY + OK
+    answer.feed(bytes_[:cut])
+    assert not answer.is_whole
+    answer.feed(bytes_[cut:])
+    assert (answer.is_whole, answer.status, answer.content, answer.headers[b"etag"]) == (True, 200, b"ok", b"x")
+    assert b"link" not in answer.headers
+
+
+@pytest.mark.parametrize("more", [OK, b"x", b"HTTP/1.1 101 Now\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"])
+def test_more_than_an_answer_is_none(more: bytes) -> None:
+    answer = Answer()
+    with pytest.raises(OSError):
+        answer.feed(more if b"101" in more else OK + more)
 
 
 def test_an_answer_in_chunks_is_put_together(serving: Serving) -> None:
