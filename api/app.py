@@ -102,6 +102,7 @@ def assemble(services: Services, close: Any = lambda: None) -> FastAPI:
             yield
         await hub.close()
         close()
+        await services.short_intake.close()
         services.close()
 
     app = FastAPI(

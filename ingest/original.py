@@ -41,7 +41,12 @@ def expectation(upload: Upload, named: Named, allowance: Allowance | None = None
 
 
 def arrival(
-    upload: Upload, message_id: str, original: messages.Original, allowance: Allowance | None = None
+    upload: Upload,
+    message_id: str,
+    original: messages.Original,
+    allowance: Allowance | None = None,
+    *,
+    reserved: bool = False,
 ) -> Query[messages.Message | None]:
     return arrivals.arrival(
         message_id,
@@ -51,6 +56,7 @@ def arrival(
         language=upload.language,
         external_id=upload.external_id,
         allowance=allowance,
+        reserved=reserved,
     )
 
 

@@ -1,19 +1,32 @@
-"""A short recording without an Idempotency-Key, as most are: two statements and a PUT, and no thread for them.
+"""A short recording without an Idempotency-Key, as most are: a PUT and one statement, and no thread for them.
 
-What goes another way than most do is given to `Intake`, which says why.
+It is put by a slot that was reserved ahead, before anybody asked whether its sender may: the one statement that makes
+the message refuses who may not. Who was refused is asked first for a while, so that they can't have us put anything
+again and again. What goes another way than most do is given to `Intake`, which says why.
 """
 
+import logging
+import time
+from collections import OrderedDict
 from functools import partial
 
 from ingest.executor import Executor
-from ingest.original import Named, Upload, arrival, expectation
+from ingest.original import Named, Upload, arrival, sniffed
 from ingest.quota import Quota
+from ingest.reserved import ReservedIds
 from ingest.spool import Spool
 from ingest.voice import Accepted, Intake, came_to_nothing
+from storage import intents, reservations
 from storage.database import Database
-from storage.errors import ObjectSwept
+from storage.errors import ObjectSwept, StorageFull, StorageUnavailable
+from storage.ids import randomness_of
 from storage.messages import Message
 from storage.objects import ObjectStore
+from transcode.containers import HEAD_BYTES
+
+log = logging.getLogger(__name__)
+_DOUBTED_S = 60.0
+_MOST_DOUBTED = 10_000
 
 
 class ShortIntake:
@@ -27,18 +40,36 @@ class ShortIntake:
         self._intake = intake
         self._quota = quota
         self._executor = executor
+        self._ids = ReservedIds(database)
+        # Senders who were refused, with the moment until which they are doubted; the first to be trusted again first.
+        self._doubted: OrderedDict[str, float] = OrderedDict()
+
+    async def close(self) -> None:
+        await self._ids.close()
 
     async def accept(self, upload: Upload, spool: Spool) -> Accepted:
         """`Intake.accept` for what is in memory and has no ticket."""
-        named = self._intake.named(spool, spool.finish())
+        container, sha256 = sniffed(spool.head(HEAD_BYTES)), spool.finish()
         message = None
-        if await self._database.ask(expectation(upload, named, self._quota.allowance)):
+        if not self._doubts(upload.sender):
+            named = self._intake.named(await self._ids.take(), spool, sha256, container)
             await self._put(named, spool)
             message = await self._commit(upload, named)
         if message is None:
             return await self._executor.run(self._intake.accept, upload, spool, None)
         self._intake.tell()
         return Accepted(message, 201, replayed=False)
+
+    def _doubts(self, sender: str) -> bool:
+        while self._doubted and next(iter(self._doubted.values())) < time.monotonic():
+            self._doubted.popitem(last=False)
+        return sender in self._doubted
+
+    def _doubt(self, sender: str) -> None:
+        self._doubted.pop(sender, None)
+        self._doubted[sender] = time.monotonic() + _DOUBTED_S
+        if len(self._doubted) > _MOST_DOUBTED:
+            self._doubted.popitem(last=False)
 
     async def _put(self, named: Named, spool: Spool) -> None:
         key, size, sha256 = named.original.object_key, named.original.size, named.original.sha256
@@ -51,18 +82,29 @@ class ShortIntake:
 
     async def _commit(self, upload: Upload, named: Named) -> Message | None:
         """None, and its original given up, for one that is refused or was swept."""
+        message_id, original = named.message_id, named.original
         message = None
         try:
-            message = await self._database.ask(arrival(upload, named.message_id, named.original, self._quota.allowance))
+            message = await self._database.ask(
+                arrival(upload, message_id, original, self._quota.allowance, reserved=True)
+            )
         except ObjectSwept:
             pass
         except Exception as error:
             if came_to_nothing(error):
-                await self._give_up(named)
+                await self._executor.run(self._give_up, upload, named)
             raise
+        else:
+            if message is None:
+                self._doubt(upload.sender)
         if message is None:
-            await self._give_up(named)
+            await self._executor.run(self._give_up, upload, named)
         return message
 
-    async def _give_up(self, named: Named) -> None:
-        await self._executor.run(self._intake.give_up, named.message_id, named.original.object_key)
+    def _give_up(self, upload: Upload, named: Named) -> None:
+        try:
+            with self._database.transaction() as connection:
+                intents.withdraw(connection, named.message_id, [named.original.object_key], sender=upload.sender)
+                reservations.forget(connection, [randomness_of(named.message_id)])
+        except (StorageUnavailable, StorageFull):
+            log.warning("an original that is not used stays until its reservation runs out")

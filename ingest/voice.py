@@ -100,7 +100,7 @@ class Intake:
     ) -> messages.Message:
         """A finished spool becomes a message, counted against the `allowance` if one is given; raises as `accept` does,
         and what `settle` raises."""
-        named = self.named(spool, sha256)
+        named = self.named(new_id("msg"), spool, sha256, sniffed(spool.head(HEAD_BYTES)))
         with self._database.writing() as connection:
             # Nothing is put that would be refused then.
             if not expectation(upload, named, allowance).on(connection):
@@ -110,9 +110,7 @@ class Intake:
         )
         return self.commit(upload, named.message_id, named.original, settle, allowance)
 
-    def named(self, recording: Spool | Pieces, sha256: str) -> Named:
-        """Raises Refused when it begins as no recording does."""
-        container, message_id = sniffed(recording.head(HEAD_BYTES)), new_id("msg")
+    def named(self, message_id: str, recording: Spool | Pieces, sha256: str, container: Container) -> Named:
         key = self._original_key(message_id, sha256, container)
         return Named(message_id, messages.Original(key, recording.size, sha256, container.name), container.mime_type)
 

@@ -13,9 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from sqlalchemy import Connection
 
 from pipeline import failures, letting_go, reprocess_walker, tending
+from pipeline.abandoned import abandoned
 from pipeline.context import Context, assemble
 from pipeline.courier import make_courier
-from storage import events, idempotency, intents, job_records, jobs, references, usage, webhooks
+from storage import events, idempotency, intents, job_records, jobs, references, reservations, usage, webhooks
 from storage.errors import StorageFull, StorageUnavailable
 from storage.keys import message_prefix
 
@@ -24,6 +25,8 @@ _HOURLY_S = 3600.0
 # How long one step of a tick goes on while there is more to do.
 _PATIENCE_S = 2.0
 _ERASERS = 8
+# Emptied once more after this: a PUT may land behind the first time.
+_LATE_S = 60
 
 
 def run() -> int:
@@ -57,6 +60,7 @@ class Reaper:
             self.take_back,
             self.reprocess,
             self.ring,
+            self.sweep_reservations,
             self.erase,
             self.sweep_intents,
             self.tend_uploads,
@@ -97,6 +101,19 @@ class Reaper:
             due = jobs.due(connection)
         for queue, lane in due:
             self._context.ringer.ring(queue, lane)
+
+    def sweep_reservations(self) -> None:
+        _while_there_is_more(self._sweep_some_reservations)
+
+    def _sweep_some_reservations(self) -> bool:
+        with self._context.database.transaction() as connection:
+            if old := reservations.forget_old(connection):
+                log.warning("%d reservations are too old to act upon: see `earshot sweep`", old)
+            slots = reservations.dead(connection)
+            if message_ids := abandoned(self._context, slots):
+                intents.erase_later(connection, message_ids, settle_s=_LATE_S)
+            reservations.forget(connection, slots)
+        return bool(slots)
 
     def erase(self) -> None:
         _while_there_is_more(self._erase_some)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from storage import history
 from storage.driver import Query, Statement
 from storage.errors import ObjectSwept
-from storage.ids import new_id
+from storage.ids import new_id, randomness_of
 from storage.jobs import Lane
 from storage.messages import Message, Original, StoredTranscript, Voice
 from storage.usage import Allowance
@@ -49,15 +49,18 @@ def arrival(
     lane: Lane = Lane.LIVE,
     history_place: tuple[int, datetime] | None = None,
     allowance: Allowance | None = None,
+    reserved: bool = False,
 ) -> Query[Message | None]:
     """The message as its sender sees it. None, and nothing, where they are not in the thread, or an `allowance` that it
     is counted against has no room for it. ObjectSwept when the original was swept meanwhile: put it again.
+    `reserved` says that the original was put by a reservation of the id's slot, not by an intent of its key.
 
     With a place of its own (its number and time) it is history: whoever is in the thread, and nobody is told of it.
     """
     seq, sent_at = history_place or (None, None)
     values = {
         "id": message_id,
+        "slot": randomness_of(message_id),
         "thread_id": thread_id,
         "sender_id": sender,
         "external_id": external_id,
@@ -72,9 +75,8 @@ def arrival(
         "job_id": new_id("job"),
         "lane": int(lane),
     }
-    if allowance is None:
-        return Query(_ARRIVAL, values, partial(_arrived, values))
-    return Query(_ALLOWED_ARRIVAL, {**values, **allowance.values}, partial(_arrived, values))
+    statement = _ARRIVALS[reserved, allowance is not None]
+    return Query(statement, {**values, **allowance.values} if allowance else values, partial(_arrived, values))
 
 
 def add_voice(
@@ -181,13 +183,20 @@ _ALLOWED_EXPECTATION = _expectation("""
 """)
 # A sender who is in the thread stays in it, and is not erased, before the transaction ends.
 _PARTICIPANT = "SELECT user_id FROM participants WHERE thread_id = :thread_id AND user_id = :sender_id FOR KEY SHARE"
-# Counted before anything else is written: what is refused leaves the intent as it is, and what was swept costs nothing.
-_CHARGED = f"""
+# By what the original was put; taken out by who makes a message of it.
+_INTENT = "intents WHERE object_key = :object_key AND expires_at > '-infinity'"
+_RESERVATION = "reservations WHERE slot = :slot"
+
+
+def _counted(held: str) -> str:
+    """Before anything else is written: what is refused leaves what is `held` as it is, and what was swept costs
+    nothing."""
+    return f"""
     participant AS ({_PARTICIPANT}), member AS (
         INSERT INTO upload_usage AS used (user_id, hour, messages, bytes)
         SELECT user_id, date_trunc('hour', clock_timestamp()), 1, :size FROM participant
         WHERE :size <= :most_bytes
-            AND EXISTS (SELECT FROM intents WHERE object_key = :object_key AND expires_at > '-infinity')
+            AND EXISTS (SELECT FROM {held})
         ON CONFLICT (user_id, hour) DO UPDATE SET messages = used.messages + 1, bytes = used.bytes + excluded.bytes
             WHERE used.messages < :most_messages AND used.bytes + excluded.bytes <= :most_bytes
         RETURNING user_id
@@ -195,16 +204,14 @@ _CHARGED = f"""
 """  # noqa: S608
 
 
-def _arrival(member: str) -> Statement:
+def _arrival(member: str, held: str) -> Statement:
     """Each part feeds the next: where one finds nothing, the rest does nothing. With a number of its own a message is
     history, and no event."""
     return Statement(
         text(f"""
     WITH {member}, settled AS (
-        DELETE FROM intents
-        WHERE object_key = :object_key AND expires_at > '-infinity'
-            AND (CAST(:seq AS bigint) IS NOT NULL OR EXISTS (SELECT FROM member))
-        RETURNING object_key
+        DELETE FROM {held} AND (CAST(:seq AS bigint) IS NOT NULL OR EXISTS (SELECT FROM member))
+        RETURNING 1
     ), next AS (
         UPDATE threads SET last_seq = last_seq + 1, last_activity_at = clock_timestamp()
         WHERE id = :thread_id AND CAST(:seq AS bigint) IS NULL AND EXISTS (SELECT FROM settled)
@@ -237,5 +244,9 @@ def _arrival(member: str) -> Statement:
     )
 
 
-_ARRIVAL = _arrival(f"member AS ({_PARTICIPANT})")
-_ALLOWED_ARRIVAL = _arrival(_CHARGED)
+# Whether it is reserved, and whether it is counted.
+_ARRIVALS = {
+    (held == _RESERVATION, is_counted): _arrival(_counted(held) if is_counted else f"member AS ({_PARTICIPANT})", held)
+    for held in (_INTENT, _RESERVATION)
+    for is_counted in (False, True)
+}

@@ -105,17 +105,18 @@ def forget_old(connection: Connection) -> int:
     return connection.execute(delete(intents).where(old)).rowcount
 
 
-def give_up(connection: Connection, owners: Mapping[str, str]) -> None:
+def give_up(connection: Connection, owners: Mapping[str, str], *, sender: str | None = None) -> None:
     """For keys (with their message ids) that no row refers to any more: the sweep deletes their objects."""
     if owners:
-        rows = [{"object_key": key, "message_id": owner, "expires_at": NOW} for key, owner in owners.items()]
+        known = {"expires_at": NOW, "sender_id": sender}
+        rows = [{"object_key": key, "message_id": owner, **known} for key, owner in owners.items()]
         connection.execute(insert(intents).values(rows).on_conflict_do_nothing())
 
 
-def withdraw(connection: Connection, message_id: str, keys: Collection[str]) -> None:
+def withdraw(connection: Connection, message_id: str, keys: Collection[str], *, sender: str | None = None) -> None:
     """For what was put and came to nothing, also where its intents were swept before it was put."""
     expire(connection, keys)
-    give_up(connection, dict.fromkeys(keys, message_id))
+    give_up(connection, dict.fromkeys(keys, message_id), sender=sender)
 
 
 def forget(connection: Connection, keys: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from storage import messages
+from storage import messages, reservations
 from storage.tables import (
     NOW,
     deliveries,
@@ -77,7 +77,7 @@ def step(connection: Connection, user_id: str) -> bool:
         "reached": max(ids, default=""),
     }
     # Once more from the start before it is done: an id may be older than its message's arrival.
-    ended = not ids and not row.reached and not _has_objects(connection, user_id)
+    ended = not ids and not row.reached and not _has_objects(connection, user_id, row.requested_at)
     if ended:
         changed |= {"state": "done", "finished_at": NOW}
     connection.execute(update(user_erasures).where(mine).values(changed))
@@ -123,8 +123,9 @@ def _remove_messages(connection: Connection, ids: Sequence[str]) -> dict[str, in
     return {"messages": len(messages.remove_all(connection, ids)), **counts}
 
 
-def _has_objects(connection: Connection, user_id: str) -> bool:
-    """Whether objects of the person's messages, or what they put that became none, may still be there."""
+def _has_objects(connection: Connection, user_id: str, since: datetime) -> bool:
+    """Whether objects of the person's messages, or what they put that became none, may still be there. Nobody knows by
+    whom the originals are that reservations stand for: those of a process that died are waited for, too."""
     left = (
         select(erasures.c.message_id)
         .join(messages_table, messages_table.c.id == erasures.c.message_id)
@@ -132,7 +133,13 @@ def _has_objects(connection: Connection, user_id: str) -> bool:
     )
     unswept = select(uploads.c.id).where(uploads.c.user_id == user_id, uploads.c.sweep_at <= func.clock_timestamp())
     pending = select(intents.c.object_key).where(intents.c.sender_id == user_id)
-    return any(connection.execute(query.limit(1)).first() is not None for query in (left, unswept, pending))
+    # Of what came to nothing, by whomever it is.
+    no_message = ~select(messages_table.c.id).where(messages_table.c.id == erasures.c.message_id).exists()
+    unused = select(erasures.c.message_id).where(no_message, erasures.c.emptied.is_(False))
+    queries = (left, unswept, pending, unused)
+    return reservations.any_before(connection, since) or any(
+        connection.execute(query.limit(1)).first() is not None for query in queries
+    )
 
 
 def _count(connection: Connection, table: Any, ids: Sequence[str]) -> int:

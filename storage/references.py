@@ -4,13 +4,17 @@ from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, select
 
+from storage import reservations
+from storage.ids import randomness_of
 from storage.tables import intents, transcripts, voices
 
 
 def known(connection: Connection, owners: Mapping[str, str]) -> set[str]:
     """Those keys of `owners` (key -> message id) that a row refers to or that somebody is about to refer to."""
     pending = connection.execute(select(intents.c.object_key).where(intents.c.object_key.in_(list(owners)))).scalars()
-    return referenced(connection, owners) | set(pending)
+    reserved = reservations.known(connection, {randomness_of(message_id) for message_id in owners.values()})
+    soon = {key for key, message_id in owners.items() if randomness_of(message_id) in reserved}
+    return referenced(connection, owners) | set(pending) | soon
 
 
 def referenced(connection: Connection, owners: Mapping[str, str]) -> set[str]:

@@ -377,6 +377,16 @@ intents = Table(
     Index("intents_message_id_idx", "message_id"),
 )
 
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("slot", Text, primary_key=True),
+    # Unix time by the clock of who uses it.
+    Column("since", Double, nullable=False),
+    _moment("made_at", nullable=False, server_default=NOW),
+    _moment("expires_at", nullable=False),
+)
+
 erasures = Table(
     "erasures",
     metadata,

@@ -91,7 +91,10 @@ def check(world: World, told: Told, *, deleted: Collection[str] = ()) -> Table:
 def sweep(world: World) -> None:
     """What dead writers left is due minutes later; nobody waits for that here. May take nothing that is referred to."""
     world.sql("UPDATE intents SET expires_at = now() WHERE expires_at > now() RETURNING 1")
+    world.sql("UPDATE reservations SET expires_at = now() WHERE expires_at > now() RETURNING 1")
     wait_until(lambda: world.sql("SELECT count(*) FROM intents")[0][0] == 0)
+    wait_until(lambda: world.sql("SELECT count(*) FROM reservations")[0][0] == 0)
+    wait_until(lambda: world.sql("SELECT count(*) FROM erasures WHERE NOT emptied")[0][0] == 0)
 
 
 def orphans(world: World) -> set[str]:

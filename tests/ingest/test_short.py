@@ -1,10 +1,12 @@
 """A short recording goes without a thread, and ends as it would have with one, whatever happens meanwhile."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import closing
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -42,26 +44,32 @@ def accept(database_url: str, database: Database, object_store: ObjectStore) -> 
     """As one process would, with its own connections."""
 
     def accept(upload: Upload, recording: bytes = RECORDING, **limits: Any) -> Accepted:
-        quota = Quota(IngestSettings.model_validate(limits))
-
         async def taken() -> Accepted:
-            mine, executor = Database(database_url), Executor(2)
-            with (
-                closing(mine),
-                closing(executor),
-                closing(Intake(mine, object_store, "messages", quota)) as intake,
-                Spool() as spool,
-            ):
-                await spool.write(recording)
-                try:
-                    return await ShortIntake(mine, object_store, intake, quota, executor).accept(upload, spool)
-                finally:
-                    object_store.close()
-                    await asyncio.sleep(0)
+            async with process(database_url, object_store, **limits) as short:
+                return await sent(short, upload, recording)
 
         return asyncio.run(taken())
 
     return accept
+
+
+@asynccontextmanager
+async def process(database_url: str, object_store: ObjectStore, **limits: Any) -> AsyncIterator[ShortIntake]:
+    quota, mine, executor = Quota(IngestSettings.model_validate(limits)), Database(database_url), Executor(2)
+    with closing(mine), closing(executor), closing(Intake(mine, object_store, "messages", quota)) as intake:
+        short = ShortIntake(mine, object_store, intake, quota, executor)
+        try:
+            yield short
+        finally:
+            await short.close()
+            object_store.close()
+            await asyncio.sleep(0)
+
+
+async def sent(short: ShortIntake, upload: Upload, recording: bytes = RECORDING) -> Accepted:
+    with Spool() as spool:
+        await spool.write(recording)
+        return await short.accept(upload, spool)
 
 
 def count(database: Database, table: Any) -> int:
@@ -104,7 +112,7 @@ def test_it_is_a_message_a_job_an_event_and_an_object(
     )
     with object_store.get(message.voice.original_key) as stream:
         assert stream.read() == RECORDING
-    assert (count(database, tables.events), count(database, tables.intents)) == (1, 0)
+    assert (count(database, tables.events), count(database, tables.reservations)) == (1, 0)
     with database.transaction() as connection:
         assert stored_messages.get(connection, message.id, "alice") == message
         claimed = jobs.claim(connection, "media", lane=None, limit=5, lease_s=60, worker="w")
@@ -115,8 +123,8 @@ def test_it_is_a_message_a_job_an_event_and_an_object(
 @pytest.mark.parametrize(
     "limits", [{"hourly_messages": 2}, {"hourly_bytes": 2 * len(RECORDING)}], ids=["messages", "bytes"]
 )
-def test_one_more_than_allowed_is_refused_and_nothing_is_put(
-    accept: Accept, upload: Upload, database: Database, object_store: ObjectStore, limits: dict[str, Any]
+def test_one_more_than_allowed_is_refused_and_nothing_is_left(
+    accept: Accept, upload: Upload, database: Database, limits: dict[str, Any]
 ) -> None:
     for _ in range(2):
         assert accept(upload, **limits).message is not None
@@ -124,8 +132,8 @@ def test_one_more_than_allowed_is_refused_and_nothing_is_put(
         accept(upload, **limits)
     assert refused.value.code == "rate_limited"
     assert used(database) == usage.Usage(2, 2 * len(RECORDING))
-    assert (count(database, tables.messages), count(database, tables.intents)) == (2, 0)
-    assert len(list(object_store.list("messages/"))) == 2
+    assert (count(database, tables.messages), count(database, tables.reservations)) == (2, 0)
+    assert _all_given_up(database)
 
 
 def test_one_that_is_too_much_by_itself_is_refused(accept: Accept, upload: Upload, database: Database) -> None:
@@ -152,13 +160,58 @@ def test_what_others_used_up_meanwhile_counts(
     assert _all_given_up(database)
 
 
-def test_from_outside_the_thread_nothing_is_put(
-    accept: Accept, upload: Upload, database: Database, object_store: ObjectStore
-) -> None:
+def test_from_outside_the_thread_nothing_is_left(accept: Accept, upload: Upload, database: Database) -> None:
     with pytest.raises(NoThread):
         accept(replace(upload, sender="mallory"))
-    assert (count(database, tables.messages), count(database, tables.intents)) == (0, 0)
-    assert list(object_store.list("messages/")) == []
+    assert (count(database, tables.messages), count(database, tables.reservations)) == (0, 0)
+    assert _all_given_up(database)
+
+
+def test_who_was_refused_is_asked_first_for_a_while(
+    upload: Upload,
+    database_url: str,
+    database: Database,
+    object_store: ObjectStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    foreign = replace(upload, sender="mallory")
+
+    async def send() -> None:
+        async with process(database_url, object_store) as short:
+            for _ in range(3):
+                with pytest.raises(NoThread):
+                    await sent(short, foreign)
+            assert (await sent(short, upload)).message is not None
+            # The recording of the message, and what was put the first time.
+            assert len(list(object_store.list("messages/"))) == 2
+            with database.transaction() as connection:
+                threads.add_member(connection, upload.thread_id, "mallory")
+            assert (await sent(short, foreign)).message is not None
+            with database.transaction() as connection:
+                threads.remove_member(connection, upload.thread_id, "mallory")
+            now = time.monotonic()
+            monkeypatch.setattr("ingest.short.time", SimpleNamespace(monotonic=lambda: now + 61))
+            with pytest.raises(NoThread):
+                await sent(short, foreign)
+            assert len(list(object_store.list("messages/"))) == 4
+
+    asyncio.run(send())
+    assert count(database, tables.messages) == 2
+
+
+def test_of_those_who_were_refused_some_are_remembered(
+    upload: Upload, database_url: str, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.short._MOST_DOUBTED", 2)
+
+    async def send() -> None:
+        async with process(database_url, object_store) as short:
+            for name in ("a", "b", "c", "c", "b", "a"):
+                with pytest.raises(NoThread):
+                    await sent(short, replace(upload, sender=name))
+
+    asyncio.run(send())
+    assert len(list(object_store.list("messages/"))) == 4
 
 
 def test_who_left_meanwhile_sends_nothing(
@@ -189,7 +242,7 @@ def test_what_was_swept_meanwhile_is_put_again(
 
     def sweep() -> None:
         with database.transaction() as connection:
-            connection.execute(tables.intents.delete())
+            connection.execute(tables.reservations.delete())
 
     meanwhile(monkeypatch, sweep)
     message = accept(upload, **limits).message
@@ -198,8 +251,7 @@ def test_what_was_swept_meanwhile_is_put_again(
     assert object_store.read(message.voice.original_key) == RECORDING
     assert used(database) == (usage.Usage(0, 0) if limits else usage.Usage(1, len(RECORDING)))
     assert count(database, tables.messages) == 1
-    with database.transaction() as connection:
-        assert intents.doom(connection) == 1
+    assert _all_given_up(database)
 
 
 def test_where_the_last_statement_fails_the_original_is_given_up(
@@ -233,7 +285,7 @@ def test_where_the_store_is_away_there_is_no_message_and_its_key_waits_to_be_swe
     monkeypatch.setattr(object_store, "_bucket", "a-bucket-that-is-not-there")
     with pytest.raises(StorageUnavailable):
         accept(upload)
-    assert (count(database, tables.messages), count(database, tables.intents)) == (0, 1)
+    assert (count(database, tables.messages), count(database, tables.reservations)) == (0, 1)
 
 
 def test_credentials_that_run_out_are_asked_for_again(
@@ -261,7 +313,7 @@ def test_what_is_no_recording_is_refused(accept: Accept, upload: Upload, databas
     with pytest.raises(Refused) as refused:
         accept(upload, b"<html>hello</html>")
     assert refused.value.code == "unsupported_format"
-    assert count(database, tables.intents) == 0
+    assert count(database, tables.reservations) == 0
 
 
 class _RunningOut:
@@ -278,7 +330,7 @@ class _RunningOut:
 
 
 def _all_given_up(database: Database) -> bool:
-    """The next sweep deletes what was put."""
+    """The next sweep deletes what was put, and knows by whom it was."""
     with database.transaction() as connection:
-        keys = connection.execute(select(tables.intents.c.object_key)).all()
-        return 0 < len(keys) == intents.doom(connection)
+        senders = connection.execute(select(tables.intents.c.sender_id)).scalars().all()
+        return 0 < len(senders) == intents.doom(connection) and None not in senders
