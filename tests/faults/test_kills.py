@@ -1,10 +1,12 @@
 """`kill -9` of each part, at named moments and at random ones, while people send: what was accepted arrives, once."""
 
+import hashlib
 import random
 import re
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -72,6 +74,31 @@ def test_killed_mid_patch(world: World, tell: Callable[[Table], Table]) -> None:
         sender.complete(upload, body)
     settle(world, told)
     tell(check(world, told)).assert_whole()
+
+
+@pytest.mark.fault(10)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("at", ["behind the put", "before the message"])
+def test_killed_with_a_recording_that_has_no_key(world: World, at: str, tell: Callable[[Table], Table]) -> None:
+    """Its original is there by a slot, of which no row tells more: it goes, and the same recording comes again."""
+    told, body, pid = Told(), recording(SEED * 100 + len(at)), running(world, "api")
+    stored = world.s3.proxy.trap(re.compile(rb"^PUT /\S+/original/"), pid=pid, reply=True)
+    message = world.postgres.proxy.trap(b"/original/", pid=pid)
+    with Sender(world.url, world.token("alice"), told) as sender, ThreadPoolExecutor(1) as pool:
+        thread = sender.thread()
+        sending = pool.submit(sender.try_once, thread, body)
+        wait_until(stored.caught.is_set)
+        if at == "before the message":
+            stored.release()
+            wait_until(message.caught.is_set)
+        before = {found.key for found in world.store.list("") if hashlib.sha256(body).hexdigest() in found.key}
+        kill(world, "api")
+        assert sending.result() is None
+        sender.send(thread, body)
+    assert len(before) == 1
+    settle(world, told)
+    tell(check(world, told)).assert_whole()
+    assert before.isdisjoint(found.key for found in world.store.list(""))
 
 
 @pytest.mark.fault(8)
