@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,10 +31,11 @@ SMALL, LARGE, LARGEST = 240_000, 5_000_000, 25_000_000
 MANY = 200
 SLOW = 500
 # The sides that are compared with each other.
-TOGETHER = (("straight", "relay", "single"), ("single", "tus_small"), ("single_large", "tus_large"))
+TOGETHER = (("straight", "relay", "single", "keyed"), ("single", "tus_small"), ("single_large", "tus_large"))
 # Name, what it is measured as, the bound, and whether the bound is a floor.
 BOUNDS = {
     "rate_to_straight": (0.5, True),
+    "keyed_to_straight": (0.5, True),
     # A floor by what is left: beside the relay, which only reads, hashes and PUTs.
     "rate_to_relay": (0.5, True),
     "relay_to_straight": (0.5, True),
@@ -59,6 +61,7 @@ class Bench:
             "straight": lambda: self._pressed_straight(1920),
             "relay": lambda: pressed(self._servers.relay_url, [relayed(self._small)] * 1440, CLIENTS),
             "single": lambda: self.single(self._small, 960),
+            "keyed": lambda: self._keyed(self._small, 480),
             "tus_small": lambda: self._resumable(self._small, 64 * 1024, 96),
             "single_large": lambda: self.single(self._large, 64),
             "tus_large": lambda: self._resumable(self._large, 512 * 1024, 64),
@@ -81,6 +84,12 @@ class Bench:
     def single(self, body: bytes, count: int, clients: int = CLIENTS) -> Load:
         sends = [single(self._next_thread(n), self._authorization, body) for n in range(count)]
         return pressed(self._servers.api.url, sends, clients)
+
+    def _keyed(self, body: bytes, count: int) -> Load:
+        """Each with an Idempotency-Key of its own."""
+        keys = ({**self._authorization, "Idempotency-Key": str(uuid.uuid4())} for _ in range(count))
+        sends = [single(self._next_thread(n), headers, body) for n, headers in enumerate(keys)]
+        return pressed(self._servers.api.url, sends, CLIENTS)
 
     def _resumable(self, body: bytes, chunk: int, count: int) -> Load:
         sends = [resumable(self._next_thread(n), self._authorization, body, chunk) for n in range(count)]
@@ -113,6 +122,7 @@ def main() -> None:
         memory = bench.memory_mb()
     measured = {
         "rate_to_straight": _median(turn["single"].rate / turn["straight"].rate for turn in small),
+        "keyed_to_straight": _median(turn["keyed"].rate / turn["straight"].rate for turn in small),
         "rate_to_relay": _median(turn["single"].rate / turn["relay"].rate for turn in small),
         "relay_to_straight": _median(turn["relay"].rate / turn["straight"].rate for turn in small),
         "p95_to_straight": _median(turn["single"].p95_s / turn["straight"].p95_s for turn in small),

@@ -141,7 +141,7 @@ class Direct:
                 voice, message_id, original, lambda connection, made: uploads.finish(connection, upload, made)
             )
         except Exception:
-            self._intake.give_up(message_id, key)
+            self._intake.give_up(message_id, key, upload.user_id)
             raise
 
     def _clear(self, upload: StoredUpload) -> None:

@@ -13,6 +13,7 @@ from storage.ids import new_id, randomness
 
 log = logging.getLogger(__name__)
 _MOST = 64
+_CLOSE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +37,29 @@ class ReservedIds:
         self._database = database
         # The oldest first.
         self._slots: deque[_Slot] = deque()
-        self._asking: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[float] | None = None
         self._letting_go: set[asyncio.Task[None]] = set()
         self._waiting = 0
         self._next = 1
 
-    async def take(self) -> str:
-        """As `new_id`, with its slot reserved. Raises StorageUnavailable and StorageFull."""
+    async def take(self) -> str | None:
+        """As `new_id`, with its slot reserved; None where the database takes so long that slots are too old when they
+        come. Raises StorageUnavailable and StorageFull."""
         while (message_id := self._made()) is None:
             self._waiting += 1
             try:
-                await asyncio.shield(self._asked())
+                if await asyncio.shield(self._asked()) >= reservations.USED_WITHIN_S:
+                    return None
             finally:
                 self._waiting -= 1
         return message_id
 
     async def close(self) -> None:
+        """What a database does not release soon runs out."""
         self._let_go([slot.name for slot in self._slots])
         self._slots.clear()
-        await asyncio.gather(*self._letting_go)
+        if self._letting_go:
+            await asyncio.wait(self._letting_go, timeout=_CLOSE_S)
 
     def _made(self) -> str | None:
         now = time.time()
@@ -81,13 +86,14 @@ class ReservedIds:
         except (StorageUnavailable, StorageFull):
             log.warning("%d reservations that were not used stay until they run out", len(slots))
 
-    def _asked(self) -> asyncio.Task[None]:
+    def _asked(self) -> asyncio.Task[float]:
         """One question for all who wait; who gives up does not take it from the others."""
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask())
         return self._asking
 
-    async def _ask(self) -> None:
+    async def _ask(self) -> float:
+        """How long it took, in seconds."""
         names = [randomness() for _ in range(min(max(self._next, self._waiting), _MOST))]
         since, asked = time.time(), time.monotonic()
         await self._database.ask(reservations.reservation(names, since))
@@ -95,6 +101,7 @@ class ReservedIds:
         # As long as they are used in time.
         self._next = min(2 * len(names), _MOST)
         asyncio.get_running_loop().call_later(reservations.USED_WITHIN_S, self._look_for_old)
+        return time.monotonic() - asked
 
     def _look_for_old(self) -> None:
         self._let_go_old(time.time())

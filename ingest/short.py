@@ -1,11 +1,10 @@
-"""A short recording without an Idempotency-Key, as most are: a PUT and one statement, and no thread for them.
+"""A short recording without an Idempotency-Key: a PUT and one statement, and no thread for them.
 
 It is put by a slot that was reserved ahead, before anybody asked whether its sender may: the one statement that makes
 the message refuses who may not. Who was refused is asked first for a while, so that they can't have us put anything
 again and again. What goes another way than most do is given to `Intake`, which says why.
 """
 
-import logging
 import time
 from collections import OrderedDict
 from functools import partial
@@ -16,15 +15,12 @@ from ingest.quota import Quota
 from ingest.reserved import ReservedIds
 from ingest.spool import Spool
 from ingest.voice import Accepted, Intake, came_to_nothing
-from storage import intents, reservations
 from storage.database import Database
-from storage.errors import ObjectSwept, StorageFull, StorageUnavailable
-from storage.ids import randomness_of
+from storage.errors import ObjectSwept
 from storage.messages import Message
 from storage.objects import ObjectStore
 from transcode.containers import HEAD_BYTES
 
-log = logging.getLogger(__name__)
 _DOUBTED_S = 60.0
 _MOST_DOUBTED = 10_000
 
@@ -51,8 +47,8 @@ class ShortIntake:
         """`Intake.accept` for what is in memory and has no ticket."""
         container, sha256 = sniffed(spool.head(HEAD_BYTES)), spool.finish()
         message = None
-        if not self._doubts(upload.sender):
-            named = self._intake.named(await self._ids.take(), spool, sha256, container)
+        if not self._doubts(upload.sender) and (message_id := await self._ids.take()) is not None:
+            named = self._intake.named(message_id, spool, sha256, container)
             await self._put(named, spool)
             message = await self._commit(upload, named)
         if message is None:
@@ -82,29 +78,19 @@ class ShortIntake:
 
     async def _commit(self, upload: Upload, named: Named) -> Message | None:
         """None, and its original given up, for one that is refused or was swept."""
-        message_id, original = named.message_id, named.original
-        message = None
+        arriving = arrival(upload, named.message_id, named.original, self._quota.allowance, reserved=True)
         try:
-            message = await self._database.ask(
-                arrival(upload, message_id, original, self._quota.allowance, reserved=True)
-            )
-        except ObjectSwept:
-            pass
+            message = await self._database.ask(arriving)
         except Exception as error:
             if came_to_nothing(error):
-                await self._executor.run(self._give_up, upload, named)
+                await self._give_up(upload, named)
+            if isinstance(error, ObjectSwept):
+                return None
             raise
-        else:
-            if message is None:
-                self._doubt(upload.sender)
         if message is None:
-            await self._executor.run(self._give_up, upload, named)
+            self._doubt(upload.sender)
+            await self._give_up(upload, named)
         return message
 
-    def _give_up(self, upload: Upload, named: Named) -> None:
-        try:
-            with self._database.transaction() as connection:
-                intents.withdraw(connection, named.message_id, [named.original.object_key], sender=upload.sender)
-                reservations.forget(connection, [randomness_of(named.message_id)])
-        except (StorageUnavailable, StorageFull):
-            log.warning("an original that is not used stays until its reservation runs out")
+    async def _give_up(self, upload: Upload, named: Named) -> None:
+        await self._executor.run(self._intake.give_up, named.message_id, named.original.object_key, upload.sender)

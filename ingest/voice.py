@@ -18,11 +18,11 @@ from ingest.errors import Refused
 from ingest.original import INTENT_TTL_S, Named, Upload, arrival, expectation, sniffed
 from ingest.quota import Quota
 from ingest.spool import MEMORY_BYTES, Pieces, Spool
-from storage import events, idempotency, intents, messages, threads
+from storage import events, idempotency, intents, messages, reservations, threads
 from storage.bell import Teller
 from storage.database import Database
 from storage.errors import NoThread, ObjectSwept, StorageFull, StorageUnavailable
-from storage.ids import new_id
+from storage.ids import new_id, randomness_of
 from storage.keys import object_key
 from storage.objects import ObjectStore
 from storage.usage import Allowance
@@ -137,7 +137,7 @@ class Intake:
             message = self._commit(upload, message_id, original, settle, allowance)
         except Exception as error:
             if came_to_nothing(error):
-                self.give_up(message_id, original.object_key)
+                self.give_up(message_id, original.object_key, upload.sender)
             raise
         self.tell()
         return message
@@ -146,13 +146,14 @@ class Intake:
         """Whoever listens for events, of what was committed."""
         self._teller.tell()
 
-    def give_up(self, message_id: str, key: str) -> None:
-        """For an original that came to nothing; the sweep looks whether it did."""
+    def give_up(self, message_id: str, key: str, sender: str) -> None:
+        """For an original that came to nothing, by whatever it was put; the sweep looks whether it did."""
         try:
             with self._database.transaction() as connection:
-                intents.withdraw(connection, message_id, [key])
+                intents.withdraw(connection, message_id, [key], sender=sender)
+                reservations.release([randomness_of(message_id)]).on(connection)
         except (StorageUnavailable, StorageFull):
-            log.warning("an original that is not used stays until its intent runs out")
+            log.warning("an original that is not used stays until its intent or reservation runs out")
 
     def _commit(
         self,

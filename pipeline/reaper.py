@@ -112,7 +112,7 @@ class Reaper:
             slots = reservations.dead(connection)
             if message_ids := abandoned(self._context, slots):
                 intents.erase_later(connection, message_ids, settle_s=_LATE_S)
-            reservations.forget(connection, slots)
+            reservations.release(slots).on(connection)
         return bool(slots)
 
     def erase(self) -> None:

@@ -31,7 +31,7 @@ from storage.tables import NOW, erasures, intents
 
 # An intent that ran out longer ago is from a database that was restored, or nobody swept for as long: the object that
 # it names may be a voice that this database has forgotten.
-_TRUSTED = timedelta(hours=1)
+TRUSTED = timedelta(hours=1)
 _ERASE_RETRY_S = 3
 _ERASE_AGAIN_S = 60
 _MANY = 5_000
@@ -101,7 +101,7 @@ def doomed(connection: Connection, *, limit: int = 200) -> dict[str, str]:
 
 def forget_old(connection: Connection) -> int:
     """Leaves what very old intents name to the guarded sweep; returns how many they were."""
-    old = and_(intents.c.expires_at < func.clock_timestamp() - _TRUSTED, ALIVE)
+    old = and_(intents.c.expires_at < func.clock_timestamp() - TRUSTED, ALIVE)
     return connection.execute(delete(intents).where(old)).rowcount
 
 

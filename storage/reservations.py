@@ -6,18 +6,17 @@ Slots of a process that died are swept: whoever uses one later is told so and pu
 """
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, select, text
 
 from storage.driver import Query, Statement
+from storage.intents import TRUSTED
 from storage.tables import reservations
 
 # By the clock of who made it.
 USED_WITHIN_S = 2.0
 _TTL_S = 30.0
-# As for intents: what ran out longer ago is from a database that was restored, or nobody swept for as long.
-_TRUSTED = timedelta(hours=1)
 
 
 def reservation(slots: Sequence[str], since: float) -> Query[None]:
@@ -25,8 +24,8 @@ def reservation(slots: Sequence[str], since: float) -> Query[None]:
     return Query(_RESERVE, {"slots": list(slots), "since": since, "ttl_s": _TTL_S}, _nothing)
 
 
-def release(slots: Sequence[str]) -> Query[None]:
-    """For those by which nothing was put."""
+def release(slots: Collection[str]) -> Query[None]:
+    """For those by which nothing was put, or of which the originals are known by other rows."""
     return Query(_RELEASE, {"slots": list(slots)}, _nothing)
 
 
@@ -48,13 +47,9 @@ def dead(connection: Connection, *, limit: int = 200) -> dict[str, float]:
     return {row.slot: row.since for row in connection.execute(query)}
 
 
-def forget(connection: Connection, slots: Collection[str]) -> None:
-    connection.execute(delete(reservations).where(reservations.c.slot.in_(slots)))
-
-
 def forget_old(connection: Connection) -> int:
     """Leaves what very old ones may have put to the guarded sweep; returns how many they were."""
-    old = reservations.c.expires_at < func.clock_timestamp() - _TRUSTED
+    old = reservations.c.expires_at < func.clock_timestamp() - TRUSTED
     return connection.execute(delete(reservations).where(old)).rowcount
 
 
@@ -68,4 +63,4 @@ _RESERVE = Statement(
         " SELECT unnest(CAST(:slots AS text[])), :since, clock_timestamp() + make_interval(secs => :ttl_s)"
     )
 )
-_RELEASE = Statement(text("DELETE FROM reservations WHERE slot = ANY(CAST(:slots AS text[]))"))
+_RELEASE = Statement(text("DELETE FROM reservations WHERE slot = ANY(CAST(:slots AS text[])) RETURNING 1"))

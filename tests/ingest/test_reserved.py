@@ -102,6 +102,22 @@ def test_at_the_end_what_is_not_used_is_released(mine: Database, reserved: Calla
     assert slots(asyncio.run(take())) == reserved()
 
 
+def test_slots_that_came_too_late_are_not_used_and_nobody_waits_for_others(
+    mine: Database, reserved: Callable[[], set[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that takes longer for each statement than a slot is good for."""
+    monkeypatch.setattr("storage.reservations.USED_WITHIN_S", 0.0)
+
+    async def take() -> None:
+        ids = ReservedIds(mine)
+        async with asyncio.timeout(10):
+            assert await asyncio.gather(*(ids.take() for _ in range(3))) == [None] * 3
+        await ids.close()
+
+    asyncio.run(take())
+    assert reserved() == set()
+
+
 def test_those_who_wait_go_on_where_one_gives_up(mine: Database, reserved: Callable[[], set[str]]) -> None:
     async def take() -> list[str]:
         ids = ReservedIds(mine)
