@@ -51,11 +51,11 @@ def once(
     # Without what was left out: a field that a later version adds must not make a repeated request another one.
     content = "" if body is None else body.model_dump_json(exclude_defaults=True)
     fingerprint = hashlib.sha256(content.encode()).hexdigest()
-    claim = idempotency.begin(connection, user, request.url.path, key or "")
-    if isinstance(claim, idempotency.Finished):
-        if claim.fingerprint != fingerprint:
+    claim = idempotency.Claim(user, request.url.path, key or "")
+    if (finished := idempotency.begin(connection, claim)) is not None:
+        if finished.fingerprint != fingerprint:
             raise Problem("idempotency_mismatch", "this Idempotency-Key was used with another body")
-        return Made(claim.status, claim.resource_id, replayed=True)
+        return Made(finished.status, finished.resource_id, replayed=True)
     made = make()
     idempotency.complete(connection, claim, fingerprint=fingerprint, status=made.status, resource_id=made.resource_id)
     return made

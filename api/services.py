@@ -12,6 +12,7 @@ from api.settings import ApiSettings
 from ingest.direct import Direct
 from ingest.executor import Executor
 from ingest.finishing import Finisher
+from ingest.keys import Keys
 from ingest.quota import Quota
 from ingest.recent import Recent
 from ingest.resumable import Resumable
@@ -41,6 +42,7 @@ class Services:
     renderer: Renderer
     intake: Intake
     short_intake: ShortIntake
+    keys: Keys
     resumable: Resumable
     direct: Direct | None
     verifier: Verifier
@@ -89,6 +91,7 @@ def make_services(
         renderer=Renderer(player),
         intake=intake,
         short_intake=ShortIntake(database, store, intake, quota, executor),
+        keys=Keys(database),
         resumable=Resumable(database, finisher, recent, quota, executor),
         direct=Direct(database, store, intake, quota, prefix=storage.s3_prefix, ring=ring) if reachable else None,
         verifier=Verifier(api),

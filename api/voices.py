@@ -23,6 +23,7 @@ from ingest.spool import Spool
 from ingest.voice import Accepted
 from pipeline.render import MessageView
 from storage import messages
+from storage.idempotency import Claim
 
 router = APIRouter(prefix="/v1", tags=["voice messages"])
 bare = APIRouter(prefix="/v1", tags=["voice messages"], route_class=BareRoute)
@@ -86,12 +87,9 @@ async def send_voice(request: Request) -> Response:
     # One that is too large by its own word is refused as such, not for the room that it would take.
     foreseen = size and min(size, here.ingest.max_bytes)
     with Spool(size or 0) as spool:
-        if not here.intake.asks_first(upload, foreseen):
-            return await _send_short(here, request, upload, foreseen, spool)
-        ticket = await here.executor.run(here.intake.begin, upload, foreseen)
-        async with here.intake.holding(ticket):
-            await _receive(here, request, spool)
-            return _answer(here, await here.executor.run(here.intake.accept, upload, spool, ticket))
+        async with here.keys.holding(upload.claim):
+            send = _send_long if here.intake.asks_first(foreseen) else _send_short
+            return _answer(here, await send(here, request, upload, foreseen, spool))
 
 
 @router.get(
@@ -134,24 +132,30 @@ def waveform(
 
 
 def _upload(request: Request, user: str) -> Upload:
+    path, key = request.scope["path"], checked(request.headers.get("idempotency-key"))
     return Upload(
         checked_thread(request.path_params["thread_id"]),
         user,
         optional(_LANGUAGE, request.query_params, "language", "query."),
         optional(_EXTERNAL_ID, request.query_params, "external_id", "query."),
-        request.scope["path"],
-        checked(request.headers.get("idempotency-key")),
+        None if key is None else Claim(user, path, key),
     )
 
 
-async def _send_short(here: Services, request: Request, upload: Upload, foreseen: int | None, spool: Spool) -> Response:
+async def _send_long(here: Services, request: Request, upload: Upload, foreseen: int | None, spool: Spool) -> Accepted:
+    finished = await here.executor.run(here.intake.begin, upload, foreseen)
+    await _receive(here, request, spool)
+    return await here.executor.run(here.intake.accept, upload, spool, finished)
+
+
+async def _send_short(here: Services, request: Request, upload: Upload, foreseen: int | None, spool: Spool) -> Accepted:
     try:
         await _receive(here, request, spool)
-        return _answer(here, await here.short_intake.accept(upload, spool))
     except Refused:
         # Who may not send here at all is told that, not what is wrong with what they sent.
         await here.executor.run(here.intake.begin, upload, foreseen)
         raise
+    return await here.short_intake.accept(upload, spool)
 
 
 async def _receive(here: Services, request: Request, spool: Spool) -> None:

@@ -1,10 +1,13 @@
 """What is known of a recording before it is a message, and the two statements on its way there."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 
 from ingest.errors import Refused
 from storage import arrivals, messages
 from storage.driver import Query
+from storage.idempotency import Claim, Once
 from storage.usage import Allowance
 from transcode import Container, sniff
 
@@ -14,14 +17,21 @@ INTENT_TTL_S = 900
 
 @dataclass(frozen=True)
 class Upload:
-    """What goes with the bytes; `path` and `key` name the request when it carries an Idempotency-Key."""
+    """What goes with the bytes; `claim` is of the request's Idempotency-Key, if it carries one."""
 
     thread_id: str
     sender: str
     language: str | None
     external_id: str | None
-    path: str = ""
-    key: str | None = None
+    claim: Claim | None = None
+
+    def fingerprint(self, sha256: str) -> str:
+        """Of all that its key stands for; `sha256` is the recording's."""
+        return hashlib.sha256(json.dumps([sha256, self.language, self.external_id]).encode()).hexdigest()
+
+    def once(self, sha256: str) -> Once | None:
+        """What is written with its message."""
+        return None if self.claim is None else Once(self.claim, self.fingerprint(sha256))
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,7 @@ def arrival(
     allowance: Allowance | None = None,
     *,
     reserved: bool = False,
+    once: Once | None = None,
 ) -> Query[messages.Message | None]:
     return arrivals.arrival(
         message_id,
@@ -57,6 +68,7 @@ def arrival(
         external_id=upload.external_id,
         allowance=allowance,
         reserved=reserved,
+        once=once,
     )
 
 

@@ -104,12 +104,12 @@ class Resumable:
         return await self._finished(upload)
 
     def _create(self, connection: Connection, new: NewUpload, path: str, key: str | None) -> Created:
-        claim = idempotency.begin(connection, new.user_id, path, key) if key is not None else None
+        claim = idempotency.Claim(new.user_id, path, key) if key is not None else None
         fingerprint = hashlib.sha256(repr(new).encode()).hexdigest()
-        if isinstance(claim, idempotency.Finished):
-            if claim.fingerprint != fingerprint:
+        if claim is not None and (finished := idempotency.begin(connection, claim)) is not None:
+            if finished.fingerprint != fingerprint:
                 raise Refused("idempotency_mismatch", "this Idempotency-Key was used for another upload")
-            return Created(_replayed(connection, claim.resource_id, new.user_id), replayed=True)
+            return Created(_replayed(connection, finished.resource_id, new.user_id), replayed=True)
         # In this order, as an erasure takes them: the participant, then what they used.
         upload = uploads.create(connection, new)
         self._quota.charge_open(connection, new.user_id, new.length)

@@ -1,8 +1,9 @@
-"""A short recording without an Idempotency-Key: a PUT and one statement, and no thread for them.
+"""A short recording: a PUT and one statement, and no thread for them.
 
 It is put by a slot that was reserved ahead, before anybody asked whether its sender may: the one statement that makes
-the message refuses who may not. Who was refused is asked first for a while, so that they can't have us put anything
-again and again. What goes another way than most do is given to `Intake`, which says why.
+the message, and the result of its Idempotency-Key, refuses who may not and what was sent before. Who was refused is
+asked first for a while, so that they can't have us put anything again and again. What goes another way than most do is
+given to `Intake`, which says why, or what was made before.
 """
 
 import time
@@ -10,15 +11,17 @@ from collections import OrderedDict
 from functools import partial
 
 from ingest.executor import Executor
-from ingest.original import Named, Upload, arrival, sniffed
+from ingest.original import Named, Upload, arrival
 from ingest.quota import Quota
 from ingest.reserved import ReservedIds
 from ingest.spool import Spool
 from ingest.voice import Accepted, Intake, came_to_nothing
 from storage.database import Database
 from storage.errors import ObjectSwept
+from storage.idempotency import LOST
 from storage.messages import Message
 from storage.objects import ObjectStore
+from transcode import sniff
 from transcode.containers import HEAD_BYTES
 
 _DOUBTED_S = 60.0
@@ -44,17 +47,25 @@ class ShortIntake:
         await self._ids.close()
 
     async def accept(self, upload: Upload, spool: Spool) -> Accepted:
-        """`Intake.accept` for what is in memory and has no ticket."""
-        container, sha256 = sniffed(spool.head(HEAD_BYTES)), spool.finish()
-        message = None
-        if not self._doubts(upload.sender) and (message_id := await self._ids.take()) is not None:
-            named = self._intake.named(message_id, spool, sha256, container)
-            await self._put(named, spool)
-            message = await self._commit(upload, named)
+        """`Intake.begin` and `Intake.accept` for what is in memory; raises what they do."""
+        message = await self._at_once(upload, spool)
         if message is None:
-            return await self._executor.run(self._intake.accept, upload, spool, None)
+            return await self._carefully(upload, spool)
         self._intake.tell()
         return Accepted(message, 201, replayed=False)
+
+    async def _at_once(self, upload: Upload, spool: Spool) -> Message | None:
+        """None where this is not the way to it."""
+        container, sha256 = sniff(spool.head(HEAD_BYTES)), spool.finish()
+        if container is None or self._doubts(upload.sender) or (message_id := await self._ids.take()) is None:
+            return None
+        named = self._intake.named(message_id, spool, sha256, container)
+        await self._put(named, spool)
+        return await self._commit(upload, named)
+
+    async def _carefully(self, upload: Upload, spool: Spool) -> Accepted:
+        finished = await self._executor.run(self._intake.begin, upload, spool.size)
+        return await self._executor.run(self._intake.accept, upload, spool, finished)
 
     def _doubts(self, sender: str) -> bool:
         while self._doubted and next(iter(self._doubted.values())) < time.monotonic():
@@ -77,14 +88,15 @@ class ShortIntake:
             await self._executor.run(put)
 
     async def _commit(self, upload: Upload, named: Named) -> Message | None:
-        """None, and its original given up, for one that is refused or was swept."""
-        arriving = arrival(upload, named.message_id, named.original, self._quota.allowance, reserved=True)
+        """None, and its original given up, for one that is refused, was sent before or was swept."""
+        original, once = named.original, upload.once(named.original.sha256)
+        arriving = arrival(upload, named.message_id, original, self._quota.allowance, reserved=True, once=once)
         try:
             message = await self._database.ask(arriving)
         except Exception as error:
             if came_to_nothing(error):
                 await self._give_up(upload, named)
-            if isinstance(error, ObjectSwept):
+            if isinstance(error, ObjectSwept | LOST):
                 return None
             raise
         if message is None:

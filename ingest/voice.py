@@ -4,12 +4,8 @@ The object's key is declared before its PUT and settled in the transaction that 
 dies in between leaves nothing behind and loses nothing that was answered with success.
 """
 
-import asyncio
-import hashlib
-import json
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -30,7 +26,6 @@ from transcode import Container
 from transcode.containers import HEAD_BYTES
 
 log = logging.getLogger(__name__)
-Ticket = idempotency.Claim | idempotency.Finished | None
 # What else happens in the transaction that makes the message, given its id; what this raises undoes it.
 Settle = Callable[[Connection, str], None]
 
@@ -58,36 +53,34 @@ class Intake:
         self._teller.close()
 
     @staticmethod
-    def asks_first(upload: Upload, size: int | None) -> bool:
+    def asks_first(size: int | None) -> bool:
         """Whether `begin` comes before the body: to hear of a refusal early saves a sender nothing of a short one."""
-        return upload.key is not None or size is None or size > MEMORY_BYTES
+        return size is None or size > MEMORY_BYTES
 
-    def begin(self, upload: Upload, size: int | None = None) -> Ticket:
+    def begin(self, upload: Upload, size: int | None = None) -> idempotency.Finished | None:
         """`size` is what the body claims to be, if it does. Raises NoThread, Refused (`rate_limited`), and
         InProgress when another request has the same key."""
         with self._database.transaction() as connection:
             if not threads.has_member(connection, upload.thread_id, upload.sender):
                 raise NoThread
-            ticket = None
-            if upload.key is not None:
-                ticket = idempotency.begin(connection, upload.sender, upload.path, upload.key)
-            if not isinstance(ticket, idempotency.Finished):
+            finished = None if upload.claim is None else idempotency.begin(connection, upload.claim)
+            if finished is None:
                 self._quota.foresee(connection, upload.sender, size)
-            return ticket
+            return finished
 
-    def accept(self, upload: Upload, spool: Spool, ticket: Ticket) -> Accepted:
-        """Raises Refused (`unsupported_format`, `idempotency_mismatch`, `rate_limited`), NoThread, InProgress when
-        another request took over, StorageUnavailable and StorageFull."""
-        sha256 = spool.finish()
-        fingerprint = _fingerprint(upload, sha256)
-        if isinstance(ticket, idempotency.Finished):
-            return self._replay(upload, fingerprint, ticket)
+    def accept(self, upload: Upload, spool: Spool, finished: idempotency.Finished | None) -> Accepted:
+        """After `begin`. Raises Refused (`unsupported_format`, `idempotency_mismatch`, `rate_limited`), NoThread,
+        InProgress when another request took over, StorageUnavailable and StorageFull."""
+        sha256, claim = spool.finish(), upload.claim
+        if finished is not None:
+            return self._replay(upload, upload.fingerprint(sha256), finished)
 
         def settle(connection: Connection, message_id: str) -> None:
-            if ticket is not None:
-                idempotency.complete(connection, ticket, fingerprint=fingerprint, status=201, resource_id=message_id)
+            if claim is not None:
+                made = upload.fingerprint(sha256)
+                idempotency.complete(connection, claim, fingerprint=made, status=201, resource_id=message_id)
 
-        message = self.keep(upload, spool, sha256, None if ticket is None else settle, self._quota.allowance)
+        message = self.keep(upload, spool, sha256, None if claim is None else settle, self._quota.allowance)
         return Accepted(message, 201, replayed=False)
 
     def keep(
@@ -179,43 +172,6 @@ class Intake:
         self._quota.foresee(connection, upload.sender, size)
         return ObjectSwept("the original was swept before anything referred to it")
 
-    @asynccontextmanager
-    async def holding(self, ticket: Ticket) -> AsyncIterator[None]:
-        """Keeps the ticket's key locked for as long as the body takes, and lets go of it on any error."""
-        if not isinstance(ticket, idempotency.Claim):
-            yield
-            return
-        keeper = asyncio.create_task(self._keep(ticket))
-        try:
-            yield
-        except BaseException:
-            await asyncio.shield(asyncio.to_thread(self._abandon, ticket))
-            raise
-        finally:
-            keeper.cancel()
-
-    async def _keep(self, claim: idempotency.Claim) -> None:
-        while True:
-            await asyncio.sleep(idempotency.LOCK_S / 4)
-            try:
-                await asyncio.to_thread(self._prolong, claim)
-            except (StorageUnavailable, StorageFull):
-                log.warning("an idempotency key could not be kept locked; trying again")
-            except idempotency.InProgress:
-                return
-
-    def _prolong(self, claim: idempotency.Claim) -> None:
-        with self._database.transaction() as connection:
-            idempotency.prolong(connection, claim)
-
-    def _abandon(self, claim: idempotency.Claim) -> None:
-        """Lets go of the key of a request that was refused or broke off, so that it can be tried again at once."""
-        try:
-            with self._database.transaction() as connection:
-                idempotency.release(connection, claim)
-        except (StorageUnavailable, StorageFull):
-            log.warning("an idempotency key stays locked until its lock runs out")
-
     def _replay(self, upload: Upload, fingerprint: str, finished: idempotency.Finished) -> Accepted:
         if fingerprint != finished.fingerprint:
             raise Refused("idempotency_mismatch", "this Idempotency-Key was used for another recording")
@@ -228,7 +184,3 @@ def came_to_nothing(error: Exception) -> bool:
     """Whether the original of a message that this prevented is to be given up: where the database is away nobody knows,
     and one that was swept may have been put after that."""
     return isinstance(error, ObjectSwept) or not isinstance(error, StorageUnavailable | StorageFull)
-
-
-def _fingerprint(upload: Upload, sha256: str) -> str:
-    return hashlib.sha256(json.dumps([sha256, upload.language, upload.external_id]).encode()).hexdigest()

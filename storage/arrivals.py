@@ -7,13 +7,15 @@ told afterwards (`storage.bell.Teller`): transactions with a NOTIFY can only com
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
+from itertools import product
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from storage import history
+from storage import history, idempotency
 from storage.driver import Query, Statement
 from storage.errors import ObjectSwept
+from storage.idempotency import Once
 from storage.ids import new_id, randomness_of
 from storage.jobs import Lane
 from storage.messages import Message, Original, StoredTranscript, Voice
@@ -50,9 +52,11 @@ def arrival(
     history_place: tuple[int, datetime] | None = None,
     allowance: Allowance | None = None,
     reserved: bool = False,
+    once: Once | None = None,
 ) -> Query[Message | None]:
-    """The message as its sender sees it. None, and nothing, where they are not in the thread, or an `allowance` that it
-    is counted against has no room for it. ObjectSwept when the original was swept meanwhile: put it again.
+    """The message as its sender sees it. None, and nothing, where they are not in the thread, an `allowance` that it is
+    counted against has no room for it, or the key of `once` is taken. ObjectSwept when the original was swept
+    meanwhile: put it again. `idempotency.LOST` when another request got the key meanwhile.
     `reserved` says that the original was put by a reservation of the id's slot, not by an intent of its key.
 
     With a place of its own (its number and time) it is history: whoever is in the thread, and nobody is told of it.
@@ -75,8 +79,8 @@ def arrival(
         "job_id": new_id("job"),
         "lane": int(lane),
     }
-    statement = _ARRIVALS[reserved, allowance is not None]
-    return Query(statement, {**values, **allowance.values} if allowance else values, partial(_arrived, values))
+    asked = {**values, **(allowance.values if allowance else {}), **(once.values(message_id) if once else {})}
+    return Query(_ARRIVALS[reserved, allowance is not None, once is not None], asked, partial(_arrived, values))
 
 
 def add_voice(
@@ -181,18 +185,26 @@ _ALLOWED_EXPECTATION = _expectation("""
             AND (messages >= :most_messages OR bytes + :size > :most_bytes)
     )
 """)
-# A sender who is in the thread stays in it, and is not erased, before the transaction ends.
-_PARTICIPANT = "SELECT user_id FROM participants WHERE thread_id = :thread_id AND user_id = :sender_id FOR KEY SHARE"
+
+
+def _participant(condition: str) -> str:
+    """A sender who is in the thread stays in it, and is not erased, before the transaction ends."""
+    return (
+        "SELECT user_id FROM participants"  # noqa: S608
+        f" WHERE thread_id = :thread_id AND user_id = :sender_id{condition} FOR KEY SHARE"
+    )
+
+
 # By what the original was put; taken out by who makes a message of it.
 _INTENT = "intents WHERE object_key = :object_key AND expires_at > '-infinity'"
 _RESERVATION = "reservations WHERE slot = :slot"
 
 
-def _counted(held: str) -> str:
+def _counted(participant: str, held: str) -> str:
     """Before anything else is written: what is refused leaves what is `held` as it is, and what was swept costs
     nothing."""
     return f"""
-    participant AS ({_PARTICIPANT}), member AS (
+    participant AS ({participant}), member AS (
         INSERT INTO upload_usage AS used (user_id, hour, messages, bytes)
         SELECT user_id, date_trunc('hour', clock_timestamp()), 1, :size FROM participant
         WHERE :size <= :most_bytes
@@ -204,9 +216,12 @@ def _counted(held: str) -> str:
 """  # noqa: S608
 
 
-def _arrival(member: str, held: str) -> Statement:
+def _arrival(held: str, *, is_counted: bool, is_keyed: bool) -> Statement:
     """Each part feeds the next: where one finds nothing, the rest does nothing. With a number of its own a message is
-    history, and no event."""
+    history, and no event. The key's result comes after the thread, as in transactions that write it."""
+    participant = _participant(f" AND NOT EXISTS ({idempotency.TAKEN})" if is_keyed else "")
+    member = _counted(participant, held) if is_counted else f"member AS ({participant})"
+    result = f", result AS ({idempotency.result('next')})" if is_keyed else ""
     return Statement(
         text(f"""
     WITH {member}, settled AS (
@@ -237,16 +252,15 @@ def _arrival(member: str, held: str) -> Statement:
         SELECT :job_id, 'media', :lane, 'queued', :id, CAST(:seq AS bigint) IS NOT NULL FROM place
     ), event AS (
         INSERT INTO events (type, thread_id, message_id) SELECT 'message.created', :thread_id, :id FROM next
-    )
+    ){result}
     SELECT (SELECT count(*) FROM member) AS members, message.seq, message.created_at
     FROM (SELECT) AS one LEFT JOIN message ON true
 """)  # noqa: S608
     )
 
 
-# Whether it is reserved, and whether it is counted.
+# Whether it is reserved, counted, and has a key.
 _ARRIVALS = {
-    (held == _RESERVATION, is_counted): _arrival(_counted(held) if is_counted else f"member AS ({_PARTICIPANT})", held)
-    for held in (_INTENT, _RESERVATION)
-    for is_counted in (False, True)
+    (held == _RESERVATION, is_counted, is_keyed): _arrival(held, is_counted=is_counted, is_keyed=is_keyed)
+    for held, is_counted, is_keyed in product((_INTENT, _RESERVATION), (False, True), (False, True))
 }

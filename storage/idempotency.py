@@ -4,27 +4,36 @@ The key is locked while a request runs and for LOCK_S after its last sign of lif
 itself; the result is written in the transaction of the change, fenced by the owner's name.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
+import psycopg
+from sqlalchemy import Connection, delete, func, select, text, update
 
+from storage.driver import Query, Statement
 from storage.ids import new_id
-from storage.tables import NOW, idempotency_keys
+from storage.tables import idempotency_keys
 
 LOCK_S = 20
 KEPT = timedelta(days=7)
+# What a statement with a `result` raises, having done nothing, where another request got the key while it ran.
+LOST = psycopg.errors.NotNullViolation
 
 
 @dataclass(frozen=True)
 class Claim:
-    """The caller does the work; `owner` fences it."""
+    """For one request; `owner` fences it."""
 
     user_id: str
     path: str
     key: str
-    owner: str
+    owner: str = field(default_factory=lambda: new_id("own"))
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """For the statements below."""
+        return {"user_id": self.user_id, "path": self.path, "key": self.key, "owner": self.owner, "kept": KEPT}
 
 
 @dataclass(frozen=True)
@@ -36,78 +45,98 @@ class Finished:
     resource_id: str
 
 
+@dataclass(frozen=True)
+class Once:
+    """What is made with 201, once for the claim's key; `fingerprint` is of all that was asked for."""
+
+    claim: Claim
+    fingerprint: str
+
+    def values(self, resource_id: str) -> dict[str, Any]:
+        made = {"fingerprint": self.fingerprint, "status": 201, "resource_id": resource_id}
+        return {**self.claim.values, **made}
+
+
 class InProgress(Exception):
     """Another request with this key runs, or has taken this one's place."""
 
 
-def begin(connection: Connection, user_id: str, path: str, key: str) -> Claim | Finished:
-    claim = Claim(user_id, path, key, new_id("own"))
-    locked_until = func.clock_timestamp() + timedelta(seconds=LOCK_S)
-    values = {"owner": claim.owner, "locked_until": locked_until, "created_at": NOW}
-    stale = or_(
-        idempotency_keys.c.created_at < func.clock_timestamp() - KEPT,
-        idempotency_keys.c.status.is_(None) & (idempotency_keys.c.locked_until < func.clock_timestamp()),
-    )
-    taken = connection.execute(
-        insert(idempotency_keys)
-        .values(user_id=user_id, path=path, key=key, **values)
-        .on_conflict_do_update(
-            index_elements=["user_id", "path", "key"],
-            set_={**values, "fingerprint": None, "status": None, "resource_id": None},
-            where=stale,
-        )
-        .returning(idempotency_keys.c.owner)
-    ).first()
-    return claim if taken is not None else _finished(connection, claim)
-
-
-def _finished(connection: Connection, claim: Claim) -> Finished:
+def begin(connection: Connection, claim: Claim) -> Finished | None:
+    """None for who is to do the work: the key is theirs."""
+    if lock(claim).on(connection):
+        return None
     row = connection.execute(select(idempotency_keys).where(_row(claim))).one()
     if row.status is None:
         raise InProgress
     return Finished(row.fingerprint, row.status, row.resource_id)
 
 
-def prolong(connection: Connection, claim: Claim) -> None:
-    """A sign of life from a long upload; raises InProgress when another took over."""
-    locked_until = func.clock_timestamp() + timedelta(seconds=LOCK_S)
-    _update(connection, claim, locked_until=locked_until)
+def lock(claim: Claim) -> Query[bool]:
+    """Whether the key is theirs, for LOCK_S from now; asked again it is a sign of life."""
+    return Query(_LOCK, {**claim.values, "lock_s": LOCK_S}, bool)
 
 
 def complete(connection: Connection, claim: Claim, *, fingerprint: str, status: int, resource_id: str) -> None:
-    _update(
-        connection,
-        claim,
-        locked_until=None,
-        fingerprint=fingerprint,
-        status=status,
-        resource_id=resource_id,
+    """Raises InProgress when another took over."""
+    changed = connection.execute(
+        update(idempotency_keys)
+        .where(_row(claim), idempotency_keys.c.owner == claim.owner, idempotency_keys.c.status.is_(None))
+        .values(locked_until=None, fingerprint=fingerprint, status=status, resource_id=resource_id)
     )
+    if changed.rowcount != 1:
+        raise InProgress
 
 
-def release(connection: Connection, claim: Claim) -> None:
+def release(claim: Claim) -> Query[bool]:
     """Forgets the key of a request that was refused, so that it can be tried again."""
-    connection.execute(
-        delete(idempotency_keys).where(
-            _row(claim), idempotency_keys.c.owner == claim.owner, idempotency_keys.c.status.is_(None)
-        )
-    )
+    return Query(_RELEASE, claim.values, bool)
 
 
 def forget_old(connection: Connection) -> None:
     connection.execute(delete(idempotency_keys).where(idempotency_keys.c.created_at < func.clock_timestamp() - KEPT))
 
 
-def _update(connection: Connection, claim: Claim, **values: object) -> None:
-    changed = connection.execute(
-        update(idempotency_keys)
-        .where(_row(claim), idempotency_keys.c.owner == claim.owner, idempotency_keys.c.status.is_(None))
-        .values(**values)
-    )
-    if changed.rowcount != 1:
-        raise InProgress
-
-
 def _row(claim: Claim):  # type: ignore[no-untyped-def]
     table = idempotency_keys.c
     return (table.user_id == claim.user_id) & (table.path == claim.path) & (table.key == claim.key)
+
+
+# Of a row of another request or of our own.
+_FREE = """(
+    held.created_at < clock_timestamp() - CAST(:kept AS interval)
+    OR (held.status IS NULL AND (held.owner = :owner OR held.locked_until < clock_timestamp()))
+)"""
+_LOCK = Statement(
+    text(f"""
+    INSERT INTO idempotency_keys AS held (user_id, path, key, owner, locked_until, created_at)
+    VALUES (:user_id, :path, :key, :owner, clock_timestamp() + make_interval(secs => :lock_s), clock_timestamp())
+    ON CONFLICT (user_id, path, key) DO UPDATE SET
+        owner = excluded.owner, locked_until = excluded.locked_until, created_at = excluded.created_at,
+        fingerprint = NULL, status = NULL, resource_id = NULL
+    WHERE {_FREE}
+    RETURNING 1
+""")  # noqa: S608 - our own words
+)
+_RELEASE = Statement(
+    text(
+        "DELETE FROM idempotency_keys"
+        " WHERE user_id = :user_id AND path = :path AND key = :key AND owner = :owner AND status IS NULL RETURNING 1"
+    )
+)
+# Where this selects something, another request has the key or has used it.
+TAKEN = f"""
+    SELECT FROM idempotency_keys AS held
+    WHERE held.user_id = :user_id AND held.path = :path AND held.key = :key AND NOT {_FREE}
+"""
+
+
+def result(made: str) -> str:
+    """For a statement that makes something together with its result, and nothing where TAKEN selects something: its
+    part `made` has a row where it does. Takes the values of `Once`. An owner that is NULL undoes all of it."""
+    return f"""
+        INSERT INTO idempotency_keys AS held (user_id, path, key, owner, fingerprint, status, resource_id, created_at)
+        SELECT :user_id, :path, :key, :owner, :fingerprint, :status, :resource_id, clock_timestamp() FROM {made}
+        ON CONFLICT (user_id, path, key) DO UPDATE SET
+            owner = CASE WHEN {_FREE} THEN excluded.owner END, locked_until = NULL, created_at = excluded.created_at,
+            fingerprint = excluded.fingerprint, status = excluded.status, resource_id = excluded.resource_id
+    """  # noqa: S608

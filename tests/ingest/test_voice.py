@@ -15,12 +15,13 @@ from ingest.original import Upload
 from ingest.quota import Quota
 from ingest.settings import IngestSettings
 from ingest.spool import Spool
-from ingest.voice import Accepted, Intake, Ticket
-from storage import idempotency, jobs, threads
+from ingest.voice import Accepted, Intake
+from storage import jobs, threads
 from storage.bell import listening
 from storage.database import Database
 from storage.errors import NoThread, StorageUnavailable
 from storage.events import CHANNEL
+from storage.idempotency import Claim, Finished, InProgress
 from storage.intents import doom
 from storage.objects import ObjectStore
 from storage.tables import events, intents, messages
@@ -39,13 +40,20 @@ def intake(database: Database, object_store: ObjectStore) -> Iterator[Intake]:
 def upload(database: Database) -> Upload:
     with database.transaction() as connection:
         thread, _ = threads.create(connection, creator="alice", members=["bob"])
-    return Upload(thread, "alice", "en", "ours", f"/v1/threads/{thread}/voice-messages", secrets.token_hex(8))
+    claim = Claim("alice", f"/v1/threads/{thread}/voice-messages", secrets.token_hex(8))
+    return Upload(thread, "alice", "en", "ours", claim)
 
 
-def accepted(intake: Intake, upload: Upload, ticket: Ticket, recording: bytes = RECORDING) -> Accepted:
+def again(upload: Upload) -> Upload:
+    """Another request with the same key."""
+    assert upload.claim is not None
+    return replace(upload, claim=replace(upload.claim, owner="another"))
+
+
+def accepted(intake: Intake, upload: Upload, finished: Finished | None, recording: bytes = RECORDING) -> Accepted:
     with Spool() as spool:
         asyncio.run(spool.write(recording))
-        return intake.accept(upload, spool, ticket)
+        return intake.accept(upload, spool, finished)
 
 
 def rows(database: Database, table: object) -> int:
@@ -75,12 +83,12 @@ def test_who_listens_for_events_is_woken(intake: Intake, upload: Upload, databas
 
 
 def test_a_replay_makes_nothing_new(intake: Intake, upload: Upload, database: Database) -> None:
-    first = accepted(intake, upload, intake.begin(upload))
-    again = accepted(intake, upload, intake.begin(upload))
-    assert again.replayed
-    assert again.message == first.message
+    first, repeat = accepted(intake, upload, intake.begin(upload)), again(upload)
+    replayed = accepted(intake, repeat, intake.begin(repeat))
+    assert replayed.replayed
+    assert replayed.message == first.message
     with pytest.raises(Refused) as refused:
-        accepted(intake, upload, intake.begin(upload), RECORDING + b"\0")
+        accepted(intake, repeat, intake.begin(repeat), RECORDING + b"\0")
     assert refused.value.code == "idempotency_mismatch"
     assert rows(database, messages) == 1
 
@@ -88,24 +96,23 @@ def test_a_replay_makes_nothing_new(intake: Intake, upload: Upload, database: Da
 def test_when_the_object_store_fails_there_is_no_message(
     intake: Intake, upload: Upload, database: Database, monkeypatch: pytest.MonkeyPatch, object_store: ObjectStore
 ) -> None:
-    ticket = intake.begin(upload)
     with monkeypatch.context() as outage:
         outage.setattr(object_store, "_bucket", "a-bucket-that-is-not-there")
         with pytest.raises(StorageUnavailable):
-            accepted(intake, upload, ticket)
+            accepted(intake, upload, intake.begin(upload))
     assert (rows(database, messages), rows(database, intents)) == (0, 1)
-    assert accepted(intake, upload, ticket).message is not None
+    assert accepted(intake, upload, intake.begin(upload)).message is not None
 
 
 def test_when_the_database_fails_after_the_put_the_sweep_finds_the_object(
     intake: Intake, upload: Upload, database: Database, object_store: ObjectStore
 ) -> None:
     """A trigger breaks the last transaction, as losing the database would."""
-    ticket = intake.begin(upload)
+    finished = intake.begin(upload)
     with database.transaction() as connection:
         connection.execute(text("ALTER TABLE jobs ADD CONSTRAINT broken CHECK (state <> 'queued')"))
     with pytest.raises(Exception, match="broken"):
-        accepted(intake, upload, ticket)
+        accepted(intake, upload, finished)
     with database.transaction() as connection:
         assert connection.execute(select(messages)).all() == []
         kept = connection.execute(select(intents.c.object_key)).scalar_one()
@@ -116,7 +123,7 @@ def test_an_object_swept_before_its_message_was_made_is_not_promised(
     intake: Intake, upload: Upload, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when a machine sleeps in the middle of an upload. What was put after the sweep is left to the next one."""
-    ticket, put = intake.begin(upload), ObjectStore.put
+    finished, put = intake.begin(upload), ObjectStore.put
 
     def put_and_sweep(store: ObjectStore, key: str, *arguments: object, **details: object) -> None:
         put(store, key, *arguments, **details)  # type: ignore[arg-type]
@@ -125,31 +132,29 @@ def test_an_object_swept_before_its_message_was_made_is_not_promised(
 
     monkeypatch.setattr(ObjectStore, "put", put_and_sweep)
     with pytest.raises(StorageUnavailable, match="swept"):
-        accepted(intake, upload, ticket)
+        accepted(intake, upload, finished)
     assert rows(database, messages) == 0
     with database.transaction() as connection:
         assert doom(connection) == 1
 
 
 def test_a_request_that_lost_its_key_makes_no_message(intake: Intake, upload: Upload, database: Database) -> None:
-    ticket = intake.begin(upload)
+    assert intake.begin(upload) is None
     with database.transaction() as connection:
         connection.execute(text("UPDATE idempotency_keys SET locked_until = now() - interval '1 second'"))
-    other = intake.begin(upload)
-    with pytest.raises(idempotency.InProgress):
-        accepted(intake, upload, ticket)
+    other = again(upload)
+    assert intake.begin(other) is None
+    with pytest.raises(InProgress):
+        accepted(intake, upload, None)
     assert rows(database, messages) == 0
-    assert accepted(intake, upload, other).message is not None
+    assert accepted(intake, other, None).message is not None
 
 
-def test_of_a_short_recording_nothing_is_put_that_is_refused(
-    upload: Upload, database: Database, object_store: ObjectStore
-) -> None:
-    """It is asked about when it is here, without a `begin`."""
+def test_nothing_is_put_that_is_refused(upload: Upload, database: Database, object_store: ObjectStore) -> None:
+    """Whoever used up their hour since `begin`."""
     settings = IngestSettings.model_validate({"rate_limits": "on", "hourly_messages": 1})
-    mine, stranger = replace(upload, key=None), replace(upload, key=None, sender="mallory")
+    mine, stranger = replace(upload, claim=None), replace(upload, claim=None, sender="mallory")
     with closing(Intake(database, object_store, "short", Quota(settings))) as intake:
-        assert not intake.asks_first(mine, len(RECORDING))
         assert accepted(intake, mine, None).message is not None
         with pytest.raises(NoThread):
             accepted(intake, stranger, None)
@@ -161,23 +166,11 @@ def test_of_a_short_recording_nothing_is_put_that_is_refused(
 
 
 def test_who_left_meanwhile_sends_nothing(intake: Intake, upload: Upload, database: Database) -> None:
-    ticket = intake.begin(upload)
+    finished = intake.begin(upload)
     with database.transaction() as connection:
         threads.remove_member(connection, upload.thread_id, upload.sender)
     with pytest.raises(NoThread):
-        accepted(intake, upload, ticket)
+        accepted(intake, upload, finished)
     with pytest.raises(NoThread):
         intake.begin(upload)
     assert rows(database, messages) == 0
-
-
-def test_a_refused_request_frees_its_key_at_once(intake: Intake, upload: Upload) -> None:
-    async def refuse() -> None:
-        async with intake.holding(intake.begin(upload)):
-            with pytest.raises(idempotency.InProgress):
-                intake.begin(upload)
-            raise Refused("no_audio", "empty")
-
-    with pytest.raises(Refused):
-        asyncio.run(refuse())
-    assert isinstance(intake.begin(upload), idempotency.Claim)
