@@ -61,7 +61,7 @@ class Bench:
             "straight": lambda: self._pressed_straight(1920),
             "relay": lambda: pressed(self._servers.relay_url, [relayed(self._small)] * 1440, CLIENTS),
             "single": lambda: self.single(self._small, 960),
-            "keyed": lambda: self._keyed(self._small, 480),
+            "keyed": lambda: self._keyed(self._small, 960),
             "tus_small": lambda: self._resumable(self._small, 64 * 1024, 96),
             "single_large": lambda: self.single(self._large, 64),
             "tus_large": lambda: self._resumable(self._large, 512 * 1024, 64),
@@ -76,10 +76,11 @@ class Bench:
         return (max(seen) - idle) / 1e6
 
     def slow_turn(self) -> tuple[Load, Load]:
-        """Without and with connections that send next to nothing."""
-        without = self.single(self._small, 160)
+        """Without and with connections that send next to nothing, all of them once a second: in less than that the
+        sixteen requests that wait for them are more, or less, than their part of all."""
+        without = self.single(self._small, 960)
         with slow_connections(self._servers.api.url, SLOW, self._threads[0], self._authorization):
-            return without, self.single(self._small, 160)
+            return without, self.single(self._small, 960)
 
     def single(self, body: bytes, count: int, clients: int = CLIENTS) -> Load:
         sends = [single(self._next_thread(n), self._authorization, body) for n in range(count)]
