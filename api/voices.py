@@ -87,7 +87,7 @@ async def send_voice(request: Request) -> Response:
     # One that is too large by its own word is refused as such, not for the room that it would take.
     foreseen = size and min(size, here.ingest.max_bytes)
     with Spool(size or 0) as spool:
-        async with here.keys.holding(upload.claim):
+        async with here.keys.holding(upload.thread_id, upload.claim):
             send = _send_long if here.intake.asks_first(foreseen) else _send_short
             return _answer(here, await send(here, request, upload, foreseen, spool))
 

@@ -17,7 +17,7 @@ from ingest.reserved import ReservedIds
 from ingest.spool import Spool
 from ingest.voice import Accepted, Intake, came_to_nothing
 from storage.database import Database
-from storage.errors import ObjectSwept
+from storage.errors import ObjectSwept, StorageFull, StorageUnavailable
 from storage.idempotency import LOST
 from storage.messages import Message
 from storage.objects import ObjectStore
@@ -48,7 +48,10 @@ class ShortIntake:
 
     async def accept(self, upload: Upload, spool: Spool) -> Accepted:
         """`Intake.begin` and `Intake.accept` for what is in memory; raises what they do."""
-        message = await self._at_once(upload, spool)
+        try:
+            message = await self._at_once(upload, spool)
+        except (StorageUnavailable, StorageFull) as error:
+            return await self._replayed(upload, spool, error)
         if message is None:
             return await self._carefully(upload, spool)
         self._intake.tell()
@@ -62,6 +65,14 @@ class ShortIntake:
         named = self._intake.named(message_id, spool, sha256, container)
         await self._put(named, spool)
         return await self._commit(upload, named)
+
+    async def _replayed(self, upload: Upload, spool: Spool, error: Exception) -> Accepted:
+        """What was made before needs no object store; raises the error that keeps others from being made."""
+        if upload.claim is not None:
+            finished = await self._executor.run(self._intake.begin, upload, spool.size)
+            if finished is not None:
+                return await self._executor.run(self._intake.accept, upload, spool, finished)
+        raise error
 
     async def _carefully(self, upload: Upload, spool: Spool) -> Accepted:
         finished = await self._executor.run(self._intake.begin, upload, spool.size)

@@ -204,11 +204,13 @@ def _counted(participant: str, held: str) -> str:
     """Before anything else is written: what is refused leaves what is `held` as it is, and what was swept costs
     nothing."""
     return f"""
-    participant AS ({participant}), member AS (
+    participant AS ({participant}), original AS (
+        SELECT FROM {held} FOR UPDATE
+    ), member AS (
         INSERT INTO upload_usage AS used (user_id, hour, messages, bytes)
         SELECT user_id, date_trunc('hour', clock_timestamp()), 1, :size FROM participant
         WHERE :size <= :most_bytes
-            AND EXISTS (SELECT FROM {held})
+            AND EXISTS (SELECT FROM original)
         ON CONFLICT (user_id, hour) DO UPDATE SET messages = used.messages + 1, bytes = used.bytes + excluded.bytes
             WHERE used.messages < :most_messages AND used.bytes + excluded.bytes <= :most_bytes
         RETURNING user_id

@@ -71,9 +71,18 @@ def begin(connection: Connection, claim: Claim) -> Finished | None:
     return Finished(row.fingerprint, row.status, row.resource_id)
 
 
-def lock(claim: Claim) -> Query[bool]:
-    """Whether the key is theirs, for LOCK_S from now; asked again it is a sign of life."""
-    return Query(_LOCK, {**claim.values, "lock_s": LOCK_S}, bool)
+def lock(claim: Claim, thread_id: str | None = None) -> Query[bool]:
+    """Whether the key is theirs, for LOCK_S from now; asked again it is a sign of life. With a thread, only as long as
+    they are in it: nothing is left of who is erased."""
+    values = {**claim.values, "lock_s": LOCK_S}
+    return (
+        Query(_LOCK, values, bool) if thread_id is None else Query(_LOCK_IN, {**values, "thread_id": thread_id}, bool)
+    )
+
+
+def is_finished(claim: Claim) -> Query[bool]:
+    """Whether the key has a result."""
+    return Query(_FINISHED, claim.values, bool)
 
 
 def complete(connection: Connection, claim: Claim, *, fingerprint: str, status: int, resource_id: str) -> None:
@@ -106,16 +115,29 @@ _FREE = """(
     held.created_at < clock_timestamp() - CAST(:kept AS interval)
     OR (held.status IS NULL AND (held.owner = :owner OR held.locked_until < clock_timestamp()))
 )"""
-_LOCK = Statement(
-    text(f"""
+
+
+def _lock(source: str) -> Statement:
+    return Statement(
+        text(f"""
     INSERT INTO idempotency_keys AS held (user_id, path, key, owner, locked_until, created_at)
-    VALUES (:user_id, :path, :key, :owner, clock_timestamp() + make_interval(secs => :lock_s), clock_timestamp())
+    SELECT :user_id, :path, :key, :owner, clock_timestamp() + make_interval(secs => :lock_s), clock_timestamp() {source}
     ON CONFLICT (user_id, path, key) DO UPDATE SET
         owner = excluded.owner, locked_until = excluded.locked_until, created_at = excluded.created_at,
         fingerprint = NULL, status = NULL, resource_id = NULL
     WHERE {_FREE}
     RETURNING 1
-""")  # noqa: S608 - our own words
+""")
+    )
+
+
+_LOCK = _lock("")
+_LOCK_IN = _lock("FROM participants WHERE thread_id = :thread_id AND user_id = :user_id FOR KEY SHARE")
+_FINISHED = Statement(
+    text(
+        "SELECT 1 FROM idempotency_keys AS held"  # noqa: S608
+        f" WHERE user_id = :user_id AND path = :path AND key = :key AND status IS NOT NULL AND NOT {_FREE}"
+    )
 )
 _RELEASE = Statement(
     text(

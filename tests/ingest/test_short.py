@@ -101,7 +101,7 @@ def used(database: Database) -> usage.Usage:
         return usage.current(connection, "alice")
 
 
-def meanwhile(monkeypatch: pytest.MonkeyPatch, change: Callable[[], None]) -> None:
+def meanwhile(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
     """What happens between the object's PUT and its message."""
     put = ObjectStore.put_soon
 
@@ -273,6 +273,24 @@ def test_what_was_swept_meanwhile_is_put_again(
     assert _all_given_up(database)
 
 
+def test_what_is_just_being_swept_costs_nothing(
+    upload: Upload, database: Database, database_url: str, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def send() -> Accepted:
+        async with process(database_url, object_store) as short:
+            sweep = database.engine.connect()
+            meanwhile(monkeypatch, lambda: sweep.execute(tables.reservations.delete()))
+            sending = asyncio.create_task(sent(short, upload))
+            while waiting(database) < 1:
+                await asyncio.sleep(0.02)
+            sweep.commit()
+            sweep.close()
+            return await sending
+
+    assert asyncio.run(send()).message is not None
+    assert (used(database), count(database, tables.messages)) == (usage.Usage(1, len(RECORDING)), 1)
+
+
 def test_where_the_last_statement_fails_the_original_is_given_up(
     accept: Accept, upload: Upload, database: Database
 ) -> None:
@@ -385,6 +403,17 @@ def test_what_is_no_recording_is_another_one_where_the_key_was_used(accept: Acce
     with pytest.raises(Refused) as refused:
         accept(again(keyed), b"<html>hello</html>")
     assert refused.value.code == "idempotency_mismatch"
+
+
+def test_an_answer_that_was_lost_needs_no_object_store(
+    accept: Accept, keyed: Upload, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = accept(keyed)
+    monkeypatch.setattr(object_store, "_bucket", "a-bucket-that-is-not-there")
+    assert accept(again(keyed)).message == first.message
+    other = replace(keyed, claim=replace(keyed.claim, key="other"))  # type: ignore[type-var]
+    with pytest.raises(StorageUnavailable):
+        accept(other)
 
 
 def test_a_key_that_another_process_got_meanwhile_is_left_to_it(
