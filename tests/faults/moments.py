@@ -34,11 +34,17 @@ def after_put(world: World, pid: int) -> None:
 
 def before_commit(world: World, pid: int) -> None:
     """All its objects are stored; what it says next to the database is held back."""
-    last_put = world.s3.proxy.trap(_LAST_PUT, pid=pid, reply=True)
-    _caught(last_put)
-    commit = world.postgres.proxy.trap(b"COMMIT", pid=pid)
-    last_put.release()
-    _caught(commit)
+    _held_back(world, pid, b"COMMIT", reply=False)
+
+
+def before_message(world: World, pid: int) -> None:
+    """The original of a recording is stored; the statement that makes its message is held back."""
+    _held_back(world, pid, b"/original/", reply=False)
+
+
+def after_message(world: World, pid: int) -> None:
+    """The statement that makes a message was carried out, and the API was not told so."""
+    _held_back(world, pid, b"/original/", reply=True)
 
 
 def before_ack(world: World, pid: int) -> None:
@@ -48,11 +54,7 @@ def before_ack(world: World, pid: int) -> None:
 
 def after_commit(world: World, pid: int) -> None:
     """Its result is committed, and it was not told so."""
-    last_put = world.s3.proxy.trap(_LAST_PUT, pid=pid, reply=True)
-    _caught(last_put)
-    commit = world.postgres.proxy.trap(b"COMMIT", pid=pid, reply=True)
-    last_put.release()
-    _caught(commit)
+    _held_back(world, pid, b"COMMIT", reply=True)
 
 
 def any_commit(world: World, pid: int) -> None:
@@ -64,6 +66,15 @@ def drop_all(world: World) -> None:
     for proxy in world.proxies:
         for trap in proxy.traps:
             trap.drop()
+
+
+def _held_back(world: World, pid: int, said: bytes, *, reply: bool) -> None:
+    """What it says to the database after its last PUT, or what that answers."""
+    last_put = world.s3.proxy.trap(_LAST_PUT, pid=pid, reply=True)
+    _caught(last_put)
+    held = world.postgres.proxy.trap(said, pid=pid, reply=reply)
+    last_put.release()
+    _caught(held)
 
 
 def _caught(trap: Trap) -> None:
