@@ -57,7 +57,7 @@ def once(
             raise Problem("idempotency_mismatch", "this Idempotency-Key was used with another body")
         return Made(finished.status, finished.resource_id, replayed=True)
     made = make()
-    idempotency.complete(connection, claim, fingerprint=fingerprint, status=made.status, resource_id=made.resource_id)
+    idempotency.Once(claim, fingerprint, made.status).complete(connection, made.resource_id)
     return made
 
 

@@ -114,7 +114,7 @@ class Resumable:
         upload = uploads.create(connection, new)
         self._quota.charge_open(connection, new.user_id, new.length)
         if claim is not None:
-            idempotency.complete(connection, claim, fingerprint=fingerprint, status=201, resource_id=upload.id)
+            idempotency.Once(claim, fingerprint).complete(connection, upload.id)
         return Created(upload, replayed=False)
 
     async def _receive_unchecked(self, upload_id: str, user: str, offset: int, body: Body) -> StoredUpload:

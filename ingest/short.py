@@ -1,9 +1,9 @@
 """A short recording: a PUT and one statement, and no thread for them.
 
 It is put by a slot that was reserved ahead, before anybody asked whether its sender may: the one statement that makes
-the message, and the result of its Idempotency-Key, refuses who may not and what was sent before. Who was refused is
-asked first for a while, so that they can't have us put anything again and again. What goes another way than most do is
-given to `Intake`, which says why, or what was made before.
+the message, and the result of its Idempotency-Key, refuses who may not and what was sent before. Who was refused or
+repeats something is asked first for a while, so that they can't have us put anything again and again. What goes another
+way than most do is given to `Intake`, which says why, or what was made before.
 """
 
 import time
@@ -40,7 +40,8 @@ class ShortIntake:
         self._quota = quota
         self._executor = executor
         self._ids = ReservedIds(database)
-        # Senders who were refused, with the moment until which they are doubted; the first to be trusted again first.
+        # Senders for whom nothing was made, with the moment until which they are doubted; the first to be trusted again
+        # first.
         self._doubted: OrderedDict[str, float] = OrderedDict()
 
     async def close(self) -> None:

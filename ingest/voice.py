@@ -71,16 +71,11 @@ class Intake:
     def accept(self, upload: Upload, spool: Spool, finished: idempotency.Finished | None) -> Accepted:
         """After `begin`. Raises Refused (`unsupported_format`, `idempotency_mismatch`, `rate_limited`), NoThread,
         InProgress when another request took over, StorageUnavailable and StorageFull."""
-        sha256, claim = spool.finish(), upload.claim
+        sha256 = spool.finish()
         if finished is not None:
             return self._replay(upload, upload.fingerprint(sha256), finished)
-
-        def settle(connection: Connection, message_id: str) -> None:
-            if claim is not None:
-                made = upload.fingerprint(sha256)
-                idempotency.complete(connection, claim, fingerprint=made, status=201, resource_id=message_id)
-
-        message = self.keep(upload, spool, sha256, None if claim is None else settle, self._quota.allowance)
+        once = upload.once(sha256)
+        message = self.keep(upload, spool, sha256, None if once is None else once.complete, self._quota.allowance)
         return Accepted(message, 201, replayed=False)
 
     def keep(

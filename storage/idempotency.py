@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, delete, func, select, text, update
+from sqlalchemy import Connection, delete, func, select, text
 
 from storage.driver import Query, Statement
 from storage.ids import new_id
@@ -45,20 +45,27 @@ class Finished:
     resource_id: str
 
 
+class InProgress(Exception):
+    """Another request with this key runs, or has taken this one's place."""
+
+
 @dataclass(frozen=True)
 class Once:
-    """What is made with 201, once for the claim's key; `fingerprint` is of all that was asked for."""
+    """What is made once for the claim's key; `fingerprint` is of all that was asked for."""
 
     claim: Claim
     fingerprint: str
+    status: int = 201
 
     def values(self, resource_id: str) -> dict[str, Any]:
-        made = {"fingerprint": self.fingerprint, "status": 201, "resource_id": resource_id}
+        """For statements with a `result`."""
+        made = {"fingerprint": self.fingerprint, "status": self.status, "resource_id": resource_id}
         return {**self.claim.values, **made}
 
-
-class InProgress(Exception):
-    """Another request with this key runs, or has taken this one's place."""
+    def complete(self, connection: Connection, resource_id: str) -> None:
+        """In the transaction that makes it. Raises InProgress when another request took over."""
+        if not _COMPLETE.changed(connection, self.values(resource_id)):
+            raise InProgress
 
 
 def begin(connection: Connection, claim: Claim) -> Finished | None:
@@ -75,25 +82,14 @@ def lock(claim: Claim, thread_id: str | None = None) -> Query[bool]:
     """Whether the key is theirs, for LOCK_S from now; asked again it is a sign of life. With a thread, only as long as
     they are in it: nothing is left of who is erased."""
     values = {**claim.values, "lock_s": LOCK_S}
-    return (
-        Query(_LOCK, values, bool) if thread_id is None else Query(_LOCK_IN, {**values, "thread_id": thread_id}, bool)
-    )
+    if thread_id is None:
+        return Query(_LOCK, values, bool)
+    return Query(_LOCK_IN, {**values, "thread_id": thread_id}, bool)
 
 
 def is_finished(claim: Claim) -> Query[bool]:
     """Whether the key has a result."""
     return Query(_FINISHED, claim.values, bool)
-
-
-def complete(connection: Connection, claim: Claim, *, fingerprint: str, status: int, resource_id: str) -> None:
-    """Raises InProgress when another took over."""
-    changed = connection.execute(
-        update(idempotency_keys)
-        .where(_row(claim), idempotency_keys.c.owner == claim.owner, idempotency_keys.c.status.is_(None))
-        .values(locked_until=None, fingerprint=fingerprint, status=status, resource_id=resource_id)
-    )
-    if changed.rowcount != 1:
-        raise InProgress
 
 
 def release(claim: Claim) -> Query[bool]:
@@ -133,23 +129,20 @@ def _lock(source: str) -> Statement:
 
 _LOCK = _lock("")
 _LOCK_IN = _lock("FROM participants WHERE thread_id = :thread_id AND user_id = :user_id FOR KEY SHARE")
-_FINISHED = Statement(
+_OURS = "user_id = :user_id AND path = :path AND key = :key AND owner = :owner AND status IS NULL"
+_COMPLETE = Statement(
     text(
-        "SELECT 1 FROM idempotency_keys AS held"  # noqa: S608
-        f" WHERE user_id = :user_id AND path = :path AND key = :key AND status IS NOT NULL AND NOT {_FREE}"
+        "UPDATE idempotency_keys SET locked_until = NULL, fingerprint = :fingerprint, status = :status,"  # noqa: S608
+        f" resource_id = :resource_id WHERE {_OURS}"
     )
 )
-_RELEASE = Statement(
-    text(
-        "DELETE FROM idempotency_keys"
-        " WHERE user_id = :user_id AND path = :path AND key = :key AND owner = :owner AND status IS NULL RETURNING 1"
-    )
-)
+_RELEASE = Statement(text(f"DELETE FROM idempotency_keys WHERE {_OURS} RETURNING 1"))  # noqa: S608
 # Where this selects something, another request has the key or has used it.
 TAKEN = f"""
-    SELECT FROM idempotency_keys AS held
+    SELECT 1 FROM idempotency_keys AS held
     WHERE held.user_id = :user_id AND held.path = :path AND held.key = :key AND NOT {_FREE}
-"""
+"""  # noqa: S608
+_FINISHED = Statement(text(f"{TAKEN} AND held.status IS NOT NULL"))
 
 
 def result(made: str) -> str:

@@ -78,6 +78,19 @@ def test_killed_mid_patch(world: World, tell: Callable[[Table], Table]) -> None:
     tell(check(world, told)).assert_whole()
 
 
+@pytest.mark.fault(25)
+@pytest.mark.parametrize("moment", [before_commit, after_commit])
+def test_killed_with_the_last_piece(world: World, moment: Moment, tell: Callable[[Table], Table]) -> None:
+    told, pid = Told(), running(world, "api")
+    with Sender(world.url, world.token("alice"), told) as sender, ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(sender.send_resumable, sender.thread(), recording(SEED))
+        moment(world, pid)
+        kill(world, "api")
+        sending.result()
+    settle(world, told)
+    tell(check(world, told)).assert_whole()
+
+
 @pytest.mark.fault(10)
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("at", ["behind the put", "before the message"])

@@ -12,7 +12,7 @@ from ingest.errors import Refused
 from ingest.keys import Keys
 from storage import tables
 from storage.database import Database
-from storage.idempotency import Claim, InProgress, begin, complete, lock, release
+from storage.idempotency import Claim, InProgress, Once, begin, lock, release
 
 THREAD, CLAIM = "thr_here", Claim("alice", "/v1/here", "k")
 Process = Callable[[Callable[[Database], Awaitable[None]]], None]
@@ -90,7 +90,7 @@ def test_the_same_key_is_refused_while_its_request_runs(process: Process) -> Non
 def test_a_result_is_given_to_all_who_ask(process: Process, database: Database) -> None:
     with database.transaction() as connection:
         assert begin(connection, CLAIM) is None
-        complete(connection, CLAIM, fingerprint="f", status=201, resource_id="msg_1")
+        Once(CLAIM, "f").complete(connection, "msg_1")
 
     async def work(mine: Database) -> None:
         keys = Keys(mine)

@@ -2,115 +2,24 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import text
 
 from ingest.errors import Refused
-from ingest.executor import Executor
 from ingest.original import Upload
-from ingest.quota import Quota
-from ingest.settings import IngestSettings
-from ingest.short import ShortIntake
-from ingest.spool import Spool
-from ingest.voice import Accepted, Intake
-from storage import idempotency, intents, jobs, tables, threads, usage
+from ingest.voice import Accepted
+from storage import jobs, tables, threads, usage
 from storage import messages as stored_messages
 from storage.bell import listening
 from storage.database import Database
 from storage.errors import NoThread, StorageUnavailable
 from storage.events import CHANNEL
-from storage.idempotency import Claim, InProgress
 from storage.objects import ObjectStore
-
-RECORDING = (Path(__file__).parent.parent.parent / "pipeline" / "samples" / "call.3gp").read_bytes()
-Accept = Callable[..., Accepted]
-_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-
-
-@pytest.fixture
-def upload(database: Database) -> Upload:
-    with database.transaction() as connection:
-        thread, _ = threads.create(connection, creator="alice", members=["bob"])
-    return Upload(thread, "alice", "en", "ours")
-
-
-@pytest.fixture
-def keyed(upload: Upload) -> Upload:
-    return replace(upload, claim=Claim("alice", f"/v1/threads/{upload.thread_id}/voice-messages", "k"))
-
-
-@pytest.fixture
-def accept(database_url: str, database: Database, object_store: ObjectStore) -> Accept:
-    """As one process would, with its own connections."""
-
-    def accept(upload: Upload, recording: bytes = RECORDING, **limits: Any) -> Accepted:
-        async def taken() -> Accepted:
-            async with process(database_url, object_store, **limits) as short:
-                return await sent(short, upload, recording)
-
-        return asyncio.run(taken())
-
-    return accept
-
-
-@asynccontextmanager
-async def process(database_url: str, object_store: ObjectStore, **limits: Any) -> AsyncIterator[ShortIntake]:
-    quota, mine, executor = Quota(IngestSettings.model_validate(limits)), Database(database_url), Executor(2)
-    with closing(mine), closing(executor), closing(Intake(mine, object_store, "messages", quota)) as intake:
-        short = ShortIntake(mine, object_store, intake, quota, executor)
-        try:
-            yield short
-        finally:
-            await short.close()
-            object_store.close()
-            await asyncio.sleep(0)
-
-
-async def sent(short: ShortIntake, upload: Upload, recording: bytes = RECORDING) -> Accepted:
-    with Spool() as spool:
-        await spool.write(recording)
-        return await short.accept(upload, spool)
-
-
-def again(upload: Upload) -> Upload:
-    """Another request with the same key."""
-    assert upload.claim is not None
-    return replace(upload, claim=replace(upload.claim, owner="another"))
-
-
-def count(database: Database, table: Any) -> int:
-    with database.reading() as connection:
-        return len(connection.execute(select(table)).all())
-
-
-def waiting(database: Database) -> int:
-    """Statements, for a lock."""
-    with database.reading() as connection:
-        return int(connection.execute(text(_WAITING)).scalar_one())
-
-
-def used(database: Database) -> usage.Usage:
-    with database.reading() as connection:
-        return usage.current(connection, "alice")
-
-
-def meanwhile(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
-    """What happens between the object's PUT and its message."""
-    put = ObjectStore.put_soon
-
-    async def put_and_change(store: ObjectStore, key: str, *arguments: Any, **details: Any) -> bool:
-        done = await put(store, key, *arguments, **details)
-        await asyncio.to_thread(change)
-        return done
-
-    monkeypatch.setattr(ObjectStore, "put_soon", put_and_change)
+from tests.ingest.sending import RECORDING, Accept, all_given_up, count, meanwhile, process, sent, used, waiting
 
 
 @pytest.mark.parametrize("limits", [{"rate_limits": "off"}, {}], ids=["free", "counted"])
@@ -152,7 +61,7 @@ def test_one_more_than_allowed_is_refused_and_nothing_is_left(
     assert refused.value.code == "rate_limited"
     assert used(database) == usage.Usage(2, 2 * len(RECORDING))
     assert (count(database, tables.messages), count(database, tables.reservations)) == (2, 0)
-    assert _all_given_up(database)
+    assert all_given_up(database)
 
 
 def test_one_that_is_too_much_by_itself_is_refused(accept: Accept, upload: Upload, database: Database) -> None:
@@ -160,7 +69,7 @@ def test_one_that_is_too_much_by_itself_is_refused(accept: Accept, upload: Uploa
         accept(upload, hourly_bytes=len(RECORDING) - 1)
     assert refused.value.code == "rate_limited"
     assert used(database) == usage.Usage(0, 0)
-    assert _all_given_up(database)
+    assert all_given_up(database)
 
 
 def test_what_others_used_up_meanwhile_counts(
@@ -176,14 +85,14 @@ def test_what_others_used_up_meanwhile_counts(
     assert refused.value.code == "rate_limited"
     assert used(database) == usage.Usage(1, 5)
     assert count(database, tables.messages) == 0
-    assert _all_given_up(database)
+    assert all_given_up(database)
 
 
 def test_from_outside_the_thread_nothing_is_left(accept: Accept, upload: Upload, database: Database) -> None:
     with pytest.raises(NoThread):
         accept(replace(upload, sender="mallory"))
     assert (count(database, tables.messages), count(database, tables.reservations)) == (0, 0)
-    assert _all_given_up(database)
+    assert all_given_up(database)
 
 
 def test_who_was_refused_is_asked_first_for_a_while(
@@ -245,7 +154,7 @@ def test_who_left_meanwhile_sends_nothing(
         accept(upload)
     assert count(database, tables.messages) == 0
     assert used(database) == usage.Usage(0, 0)
-    assert _all_given_up(database)
+    assert all_given_up(database)
 
 
 @pytest.mark.parametrize("limits", [{"rate_limits": "off"}, {}], ids=["free", "counted"])
@@ -270,7 +179,7 @@ def test_what_was_swept_meanwhile_is_put_again(
     assert object_store.read(message.voice.original_key) == RECORDING
     assert used(database) == (usage.Usage(0, 0) if limits else usage.Usage(1, len(RECORDING)))
     assert count(database, tables.messages) == 1
-    assert _all_given_up(database)
+    assert all_given_up(database)
 
 
 def test_what_is_just_being_swept_costs_nothing(
@@ -300,7 +209,7 @@ def test_where_the_last_statement_fails_the_original_is_given_up(
         accept(upload)
     assert count(database, tables.messages) == 0
     assert used(database) == usage.Usage(0, 0)
-    assert _all_given_up(database)
+    assert all_given_up(database)
 
 
 def test_a_put_that_the_short_way_does_not_manage_is_made_by_the_library(
@@ -361,127 +270,6 @@ def test_where_the_database_is_slow_it_goes_the_other_way(
     assert [count(database, each) for each in (tables.messages, tables.intents)] == [1, 0]
 
 
-@pytest.mark.parametrize("limits", [{"rate_limits": "off"}, {}], ids=["free", "counted"])
-def test_with_a_key_it_is_made_once(
-    accept: Accept, keyed: Upload, database: Database, object_store: ObjectStore, limits: dict[str, Any]
-) -> None:
-    first, repeated = accept(keyed, **limits), accept(again(keyed), **limits)
-    assert (first.status, first.replayed, repeated.status, repeated.replayed) == (201, False, 201, True)
-    assert repeated.message == first.message
-    with pytest.raises(Refused) as refused:
-        accept(again(keyed), RECORDING + b"\0", **limits)
-    assert refused.value.code == "idempotency_mismatch"
-    assert [count(database, each) for each in (tables.messages, tables.reservations)] == [1, 0]
-    assert used(database) == (usage.Usage(0, 0) if limits else usage.Usage(1, len(RECORDING)))
-    assert _all_given_up(database)
-
-
-def test_the_short_way_is_taken_with_a_key(
-    accept: Accept, keyed: Upload, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def nothing(*_: Any) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr(Intake, "begin", nothing)
-    message = accept(keyed).message
-    assert message is not None
-    assert _result(database) == (201, message.id, None)
-
-
-def test_the_key_of_what_is_refused_is_not_used_up(accept: Accept, keyed: Upload, database: Database) -> None:
-    with pytest.raises(Refused) as refused:
-        accept(keyed, hourly_bytes=1)
-    assert refused.value.code == "rate_limited"
-    with pytest.raises(NoThread):
-        accept(replace(keyed, sender="mallory", claim=Claim("mallory", "/", "k")))
-    assert [count(database, each) for each in (tables.messages, tables.idempotency_keys)] == [0, 0]
-    assert accept(keyed).message is not None
-
-
-def test_what_is_no_recording_is_another_one_where_the_key_was_used(accept: Accept, keyed: Upload) -> None:
-    assert accept(keyed).message is not None
-    with pytest.raises(Refused) as refused:
-        accept(again(keyed), b"<html>hello</html>")
-    assert refused.value.code == "idempotency_mismatch"
-
-
-def test_an_answer_that_was_lost_needs_no_object_store(
-    accept: Accept, keyed: Upload, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = accept(keyed)
-    monkeypatch.setattr(object_store, "_bucket", "a-bucket-that-is-not-there")
-    assert accept(again(keyed)).message == first.message
-    other = replace(keyed, claim=replace(keyed.claim, key="other"))  # type: ignore[type-var]
-    with pytest.raises(StorageUnavailable):
-        accept(other)
-
-
-def test_a_key_that_another_process_got_meanwhile_is_left_to_it(
-    accept: Accept, keyed: Upload, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = again(keyed).claim
-    assert other is not None
-
-    def begin() -> None:
-        with database.transaction() as connection:
-            assert idempotency.begin(connection, other) is None
-
-    with monkeypatch.context() as overtaking:
-        meanwhile(overtaking, begin)
-        with pytest.raises(InProgress):
-            accept(keyed)
-    assert (count(database, tables.messages), used(database)) == (0, usage.Usage(0, 0))
-    with database.writing() as connection:
-        assert idempotency.release(other).on(connection)
-    assert accept(keyed).message is not None
-
-
-def test_one_that_runs_out_is_taken_over(accept: Accept, keyed: Upload, database: Database) -> None:
-    other = again(keyed).claim
-    assert other is not None
-    with database.transaction() as connection:
-        assert idempotency.begin(connection, other) is None
-        connection.execute(text("UPDATE idempotency_keys SET locked_until = clock_timestamp() - interval '1 s'"))
-    message = accept(keyed).message
-    assert message is not None
-    assert _result(database) == (201, message.id, None)
-
-
-def test_its_own_lock_is_no_hindrance(accept: Accept, keyed: Upload, database: Database) -> None:
-    """Of a body that was long on its way."""
-    assert keyed.claim is not None
-    with database.transaction() as connection:
-        assert idempotency.begin(connection, keyed.claim) is None
-    message = accept(keyed).message
-    assert message is not None
-    assert _result(database) == (201, message.id, None)
-
-
-@pytest.mark.parametrize("limits", [{"rate_limits": "off"}, {}], ids=["free", "counted"])
-def test_of_two_statements_at_once_one_is_undone_as_a_whole(
-    keyed: Upload, database: Database, database_url: str, object_store: ObjectStore, limits: dict[str, Any]
-) -> None:
-    """Both began before either was committed."""
-
-    async def send() -> list[Accepted]:
-        async with process(database_url, object_store, **limits) as one, process(database_url, object_store) as other:
-            with database.transaction() as connection:
-                connection.execute(select(tables.threads).with_for_update())
-                both = [asyncio.create_task(sent(short, each)) for short, each in ((one, keyed), (other, again(keyed)))]
-                while waiting(database) < 2:
-                    await asyncio.sleep(0.02)
-            return list(await asyncio.gather(*both))
-
-    first, second = asyncio.run(send())
-    assert sorted([first.replayed, second.replayed]) == [False, True]
-    assert first.message == second.message
-    assert [count(database, each) for each in (tables.messages, tables.jobs, tables.reservations)] == [1, 1, 0]
-    assert used(database).messages < 2
-    assert _all_given_up(database)
-    with database.reading() as connection:
-        assert connection.execute(select(tables.threads.c.last_seq)).scalar_one() == 1
-
-
 class _RunningOut:
     """As botocore's own that are to be renewed."""
 
@@ -493,16 +281,3 @@ class _RunningOut:
 
     def get_frozen_credentials(self) -> Any:
         return self._frozen
-
-
-def _result(database: Database) -> tuple[Any, ...]:
-    row = tables.idempotency_keys.c
-    with database.reading() as connection:
-        return tuple(connection.execute(select(row.status, row.resource_id, row.locked_until)).one())
-
-
-def _all_given_up(database: Database) -> bool:
-    """The next sweep deletes what was put, and knows by whom it was."""
-    with database.transaction() as connection:
-        senders = connection.execute(select(tables.intents.c.sender_id)).scalars().all()
-        return 0 < len(senders) == intents.doom(connection) and None not in senders

@@ -5,7 +5,6 @@ import secrets
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
@@ -25,8 +24,7 @@ from storage.idempotency import Claim, Finished, InProgress
 from storage.intents import doom
 from storage.objects import ObjectStore
 from storage.tables import events, intents, messages
-
-RECORDING = (Path(__file__).parent.parent.parent / "pipeline" / "samples" / "call.3gp").read_bytes()
+from tests.ingest.sending import RECORDING, again
 
 
 @pytest.fixture
@@ -42,12 +40,6 @@ def upload(database: Database) -> Upload:
         thread, _ = threads.create(connection, creator="alice", members=["bob"])
     claim = Claim("alice", f"/v1/threads/{thread}/voice-messages", secrets.token_hex(8))
     return Upload(thread, "alice", "en", "ours", claim)
-
-
-def again(upload: Upload) -> Upload:
-    """Another request with the same key."""
-    assert upload.claim is not None
-    return replace(upload, claim=replace(upload.claim, owner="another"))
 
 
 def accepted(intake: Intake, upload: Upload, finished: Finished | None, recording: bytes = RECORDING) -> Accepted:

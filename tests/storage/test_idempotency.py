@@ -5,7 +5,7 @@ from sqlalchemy import text
 
 from storage import idempotency
 from storage.database import Database
-from storage.idempotency import Claim, Finished, InProgress
+from storage.idempotency import Claim, Finished, InProgress, Once
 
 
 def claim(user: str = "alice", path: str = "/v1/threads", key: str = "k") -> Claim:
@@ -25,7 +25,7 @@ def begun(database: Database) -> Claim:
 
 def complete(database: Database, claim: Claim) -> None:
     with database.transaction() as connection:
-        idempotency.complete(connection, claim, fingerprint="f", status=201, resource_id="thr_1")
+        Once(claim, "f").complete(connection, "thr_1")
 
 
 def run_out(database: Database) -> None:
