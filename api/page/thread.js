@@ -220,7 +220,8 @@ export class Thread {
     this.list.insertBefore(row.item, after);
     this.#follow(row.item);
     if (after) this.#follow(after);
-    if (this.#cursor !== null) this.#showTop();
+    // That earlier ones could not be loaded stays true whatever comes.
+    if (this.#cursor === "") this.#showTop();
   }
 
   /**
