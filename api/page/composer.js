@@ -10,6 +10,7 @@ const drafts = new Map();
 
 export class Composer {
   #client;
+  #outbox;
   #thread;
   #path;
   #sent;
@@ -17,6 +18,7 @@ export class Composer {
   /** `sent(message)` is called with what the server made of it, `doing(kind)` while somebody types or records. */
   constructor(client, outbox, thread, { sent, doing }) {
     this.#client = client;
+    this.#outbox = outbox;
     this.#thread = thread;
     this.#path = `/v1/threads/${thread}/messages`;
     this.#sent = sent;
@@ -48,7 +50,7 @@ export class Composer {
   }
 
   showWaiting() {
-    return this.waiting.show(this.recorder.held);
+    return this.waiting.show(this.#outbox.idOf(this.recorder.held));
   }
 
   /** The page leaves the thread. */

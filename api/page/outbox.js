@@ -10,7 +10,8 @@ const LONGEST_WAIT_MS = 30_000;
 
 export class Outbox extends EventTarget {
   #client;
-  #drafts = new Set();
+  // By what their recorder calls them: the ids under which they are kept.
+  #drafts = new Map();
   #sending = null;
   #pumping = Promise.resolve();
   #wake = null;
@@ -26,23 +27,31 @@ export class Outbox extends EventTarget {
     this.#tabs.onmessage = ({ data: discarded }) => (discarded ? this.#throwAway(discarded) : this.#changed());
   }
 
-  /** Keeps a recording that nobody has sent yet, or what it has grown to: whole again when another tab sent it half grown. */
-  async keep(id, thread, blob, duration) {
-    if (this.#drafts.has(id) && (await store.change(id, { blob, duration }).catch(() => false))) return;
-    this.#drafts.add(id);
+  /** Keeps a recording that nobody has sent yet, or what it has grown to. */
+  async keep(draft, thread, blob, duration) {
+    const wasKept = this.#drafts.has(draft) && (await store.grow(this.idOf(draft), { blob, duration }).catch(() => null));
+    if (wasKept) return;
+    // Another tab sends it, or has sent it, half grown: whole it is another one, and takes nothing from that.
+    const id = wasKept === false ? newKey() : this.idOf(draft);
+    this.#drafts.set(draft, id);
     const user = this.#client.user;
     await store.put({ id, user, thread, blob, duration, draft: true, key: newKey(), url: null, at: Date.now() });
   }
 
-  async send(id) {
-    await store.change(id, { draft: false, refused: false, problem: null });
+  /** Under which a draft is kept; others are called by it. */
+  idOf(draft) {
+    return this.#drafts.get(draft) ?? draft;
+  }
+
+  async send(draft) {
+    await store.change(this.idOf(draft), { draft: false, refused: false, problem: null });
     this.#tellTabs();
     await this.flush();
   }
 
-  async discard(id) {
-    this.#tellTabs(id);
-    await this.#throwAway(id);
+  async discard(draft) {
+    this.#tellTabs(this.idOf(draft));
+    await this.#throwAway(this.idOf(draft));
   }
 
   /** What waits, drafts too: {id, thread, blob, duration, draft, problem, refused, sent}; `sent` in bytes while it is on its way. */

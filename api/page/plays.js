@@ -1,4 +1,5 @@
-// What was heard and the server could not be told, until it can: {position_ms, completed, at} by user and message.
+// What was heard, until the server has been told: {position_ms, completed, at} by user and message. It is kept before it is
+// told: a page that is closed meanwhile hears of no failure.
 
 import { isPassing } from "./client.js";
 import { parsed, read, write } from "./memory.js";
@@ -9,7 +10,7 @@ const LONGEST_AGO_MS = 365 * 86_400_000;
 
 class Plays {
   #untold = new Map();
-  #telling = false;
+  #telling = new Set();
 
   constructor() {
     this.#load();
@@ -25,35 +26,36 @@ class Plays {
   async tell(client, id, position, completed, at = Date.now()) {
     const play = { position_ms: Math.round(position), completed: completed || this.isHeard(client.user, id), at };
     const key = `${client.user} ${id}`;
-    const before = this.#untold.get(key);
+    this.#keep(key, play);
+    this.#telling.add(key);
     try {
       await client.post(`/v1/messages/${id}/played`, told(play), { keepalive: true });
-      this.#forget(key, before);
+      this.#forget(key, at);
     } catch (problem) {
-      if (isPassing(problem)) this.#keep(key, play);
-      else this.#forget(key, before);
+      if (!isPassing(problem)) this.#forget(key, at);
+    } finally {
+      this.#telling.delete(key);
     }
   }
 
-  /** Once more, one after the other. */
+  /** Once more, one after the other; not what is on its way. */
   async retell(client) {
-    if (this.#telling) return;
-    this.#telling = true;
     for (const [key, { position_ms: position, completed, at }] of [...this.#untold]) {
       const id = key.split(" ").at(-1);
-      if (key === `${client.user} ${id}`) await this.tell(client, id, position, completed, at);
+      const isWanted = key === `${client.user} ${id}` && !this.#telling.has(key) && this.#untold.has(key);
+      if (isWanted) await this.tell(client, id, position, completed, at);
     }
-    this.#telling = false;
   }
 
   #keep(key, play) {
+    if (this.#untold.get(key)?.at >= play.at) return;
     this.#untold.set(key, play);
     this.#save();
   }
 
-  /** Not what has been added meanwhile. */
-  #forget(key, play) {
-    if (this.#untold.get(key) === play && this.#untold.delete(key)) this.#save();
+  /** Not what was heard since. */
+  #forget(key, at) {
+    if (this.#untold.get(key)?.at <= at && this.#untold.delete(key)) this.#save();
   }
 
   #save() {

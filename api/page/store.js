@@ -17,9 +17,14 @@ export async function put(item) {
 
 /** Changes fields of one that is still there, and tells whether it was: what was sent or thrown away in another tab must not
  * come back. A disk that is full takes no change, but what was written before can still be read. */
-export async function change(id, fields) {
-  if (unkept.has(id)) return Boolean(Object.assign(unkept.get(id), fields));
-  return Boolean(await write(id, fields).catch(() => hold(id, fields)));
+export async function change(id, fields, isMeant = () => true) {
+  if (unkept.has(id)) return isMeant(unkept.get(id)) && Boolean(Object.assign(unkept.get(id), fields));
+  return Boolean(await write(id, fields, isMeant).catch(() => hold(id, fields, isMeant)));
+}
+
+/** Only as long as nobody sends it: what is on its way must stay what it is. */
+export function grow(id, fields) {
+  return change(id, fields, ({ draft }) => draft);
 }
 
 /** Also what was kept before it could not be any more, or it would come back. */
@@ -30,18 +35,20 @@ export async function drop(id) {
   });
 }
 
-function write(id, fields) {
+function write(id, fields, isMeant) {
+  const written = {};
   return run("readwrite", (store) => {
-    const request = store.get(id);
-    request.onsuccess = () => request.result && store.put({ ...request.result, ...fields });
-    return request;
+    store.get(id).onsuccess = ({ target: { result: kept } }) => {
+      if (kept && isMeant(kept)) written.result = store.put({ ...kept, ...fields });
+    };
+    return written;
   });
 }
 
-async function hold(id, fields) {
+async function hold(id, fields, isMeant) {
   const kept = await run("readonly", (store) => store.get(id));
-  if (kept) unkept.set(id, { ...kept, ...fields });
-  return kept;
+  if (!kept || !isMeant(kept)) return false;
+  return Boolean(unkept.set(id, { ...kept, ...fields }));
 }
 
 async function run(mode, act) {

@@ -27,6 +27,13 @@ window.Audio = function (...options) {
   window.sounds.push(sound);
   return sound;
 };
+window.heard = ({ played }) => {
+  let seconds = 0;
+  for (let part = 0; part < played.length; part += 1) seconds += played.end(part) - played.start(part);
+  return seconds;
+};
+const told = (sound) => ({ at: sound.currentTime, heard: heard(sound), rate: sound.playbackRate, src: sound.src });
+window.sounding = () => sounds.filter(({ paused }) => !paused).map(told);
 """
 
 
@@ -74,12 +81,8 @@ class Visit:
         return self.page.locator(f'li[data-id="{message["id"]}"] voice-message')
 
     def sounding(self) -> list[dict[str, Any]]:
-        """What sounds now."""
-        return list(
-            self.page.evaluate(
-                "sounds.filter(s => !s.paused).map(s => ({at: s.currentTime, rate: s.playbackRate, src: s.src}))"
-            )
-        )
+        """What sounds now: where it is, seconds of it that have sounded, its speed and its source."""
+        return list(self.page.evaluate("sounding()"))
 
     def wait_for_sound(self, seconds: float = 0.2) -> None:
         self._wait_until(f"sounds.some(s => !s.paused && s.currentTime > {seconds})")

@@ -142,8 +142,8 @@ def test_who_leaves_a_thread_while_it_loads_hears_no_more_of_it(alice: Person, b
     visitor = visit(alice)
     page, waiting = visitor.page, list[Route]()
     page.route(re.compile(f"{left.id}/messages"), lambda route: waiting.append(route))
-    page.get_by_role("link", name=re.compile(f"{left.title}\\b")).click()
-    page.wait_for_timeout(300)
+    with page.expect_request(re.compile(f"{left.id}/messages")):
+        page.get_by_role("link", name=re.compile(f"{left.title}\\b")).click()
     page.get_by_role("link", name=re.compile(f"{other.title}\\b")).click()
     expect(page.get_by_role("heading", name=other.title)).to_be_visible()
     assert waiting

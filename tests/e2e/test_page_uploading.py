@@ -142,6 +142,7 @@ def test_what_the_server_refuses_says_why_and_can_be_thrown_away(alice: Person, 
     expect(page.locator("voice-message")).to_contain_text(_TEXT)
     waiting = page.get_by_role("list", name="Not sent yet")
     expect(waiting).to_contain_text("container")
+    expect(waiting.get_by_role("listitem")).to_have_count(1)
     waiting.get_by_role("button", name="Discard").click()
     expect(waiting).to_have_count(0)
     visitor.forgive("415")
@@ -207,20 +208,37 @@ def test_what_was_recorded_and_not_sent_survives_a_closed_tab(alice: Person, vis
     expect(waiting).to_have_count(0)
 
 
-def test_what_another_tab_sends_half_recorded_comes_whole_all_the_same(alice: Person, visit: Visiting) -> None:
+@pytest.mark.parametrize("holding", [[], ["PATCH uploads"], ["GET messages"]])
+def test_what_another_tab_sends_half_recorded_comes_whole_all_the_same(
+    alice: Person, visit: Visiting, holding: list[str]
+) -> None:
+    """Also while it is still on its way there, or has arrived without the other tab knowing."""
     thread = alice.start_thread("bob")
     visitor = visit(alice)
     page = visitor.open(thread)
     page.get_by_role("button", name=_RECORD).click()
     page.wait_for_timeout(2_500)
-    other = visitor.context.new_page()
+    other, waiting, held = visitor.context.new_page(), list[Route](), [*holding]
     other.goto(f"{visitor.url}/#token={alice.token}")
     other.get_by_role("link", name=re.compile(thread.title)).click()
+    other.route(
+        "**/v1/**",
+        lambda route: waiting.append(route) if _name(route.request) in held else route.continue_(),
+    )
     other.get_by_role("button", name="Send now").click()
-    expect(other.locator("voice-message")).to_have_count(1)
+    if not held:
+        expect(other.locator("voice-message")).to_have_count(1)
+    while held and not waiting:
+        other.wait_for_timeout(50)
     page.get_by_role("button", name="Stop recording").click()
     page.get_by_role("button", name="Send recording").click()
+    expect(page.get_by_role("button", name=_RECORD)).to_be_visible()
+    page.wait_for_timeout(300)
+    held.clear()
+    for route in waiting:
+        route.continue_()
     expect(page.locator("voice-message")).to_have_count(2)
+    expect(page.get_by_role("list", name="Not sent yet")).to_have_count(0)
     whole, half = (alice.settled(message["id"]) for message in alice.messages(thread))
     assert whole["voice"]["duration_ms"] > half["voice"]["duration_ms"]
 
@@ -238,6 +256,11 @@ def test_leaving_the_thread_keeps_what_was_being_recorded(alice: Person, visit: 
     expect(waiting).to_contain_text("recorded, not sent")
     waiting.get_by_role("button", name="Discard").click()
     expect(waiting).to_have_count(0)
+
+
+def _name(request: Request) -> str:
+    """Such as "GET messages"."""
+    return f"{request.method} {request.url.partition('/v1/')[2].partition('/')[0]}"
 
 
 def _record(page: Page, milliseconds: int) -> None:
