@@ -12,8 +12,8 @@ export class Search {
   #timer = 0;
   #asked = "";
 
-  /** `open(message, startMs)` for a hit that is chosen; `busy(on)` while hits stand where the threads are; `nameOf(thread)`,
-   * null when it is not known. */
+  /** `open(message, startMs)` for a hit that is chosen; `busy(on)` while hits stand where the threads are; `nameOf(thread)`
+   * is a promise. */
   constructor(client, open, busy, nameOf) {
     this.#client = client;
     this.open = open;
@@ -65,8 +65,8 @@ export class Search {
     };
     const moment = start === null ? [] : [icon("mic"), `${minutes(start)} `];
     const sender = message.sender_id === this.#client.user ? "You" : message.sender_id;
-    const place = this.nameOf(message.thread_id);
-    const where = place && place !== sender && h("span", { class: "where" }, " in ", h("bdi", {}, place));
+    const where = h("span", { class: "where" });
+    this.#showPlace(message.thread_id, sender, where);
     const lines = h(
       "span",
       { class: "lines" },
@@ -75,6 +75,11 @@ export class Search {
       h("span", { class: "preview", dir: "auto" }, moment, marked(snippet)),
     );
     return h("li", {}, h("a", { href: `#${message.thread_id}`, onclick: choose }, lines));
+  }
+
+  async #showPlace(thread, sender, where) {
+    const place = await this.nameOf(thread).catch(() => sender);
+    if (place !== sender) where.append(" in ", h("bdi", {}, place));
   }
 }
 

@@ -11,6 +11,7 @@ export class ThreadList {
   #signals;
   #all = [];
   #cursor = null;
+  #asked = new Map();
 
   constructor(client, signals) {
     this.#client = client;
@@ -51,10 +52,9 @@ export class ThreadList {
     if (!same && this.list.contains(focused)) focused.focus();
   }
 
-  /** Null for a thread that is not in the list. */
-  nameOf(id) {
-    const thread = this.#all.find((each) => each.id === id);
-    return thread ? nameOf(thread, this.#user) : null;
+  /** Also of a thread that is too old for the list, or wanted before there is one. */
+  async nameOf(id) {
+    return nameOf(this.#all.find((thread) => thread.id === id) ?? (await this.#ask(id)), this.#user);
   }
 
   focus(id) {
@@ -72,6 +72,17 @@ export class ThreadList {
     const doing = this.#signals.sentence(id);
     set(row.preview, "data-doing", doing !== "");
     row.preview.replaceChildren(...(doing ? [doing] : previewOf(row.last, this.#user)));
+  }
+
+  /** Once, however many want to know. */
+  async #ask(id) {
+    if (!this.#asked.has(id)) this.#asked.set(id, this.#client.get(`/v1/threads/${id}`));
+    try {
+      return await this.#asked.get(id);
+    } catch (problem) {
+      this.#asked.delete(id);
+      throw problem;
+    }
   }
 
   #row(thread) {

@@ -67,6 +67,8 @@ class Visit:
         self.complaints: list[str] = []
         self.asked: set[str] = set()
         self.context.on("request", lambda request: self.asked.add(request.url))
+        self._hears = False
+        self.context.on("response", lambda response: self._note(response.url))
         self.page.on("console", lambda said: self._hear(said.type, said.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.url = url
@@ -80,12 +82,28 @@ class Visit:
     def bubble(self, message: dict[str, Any]) -> Locator:
         return self.page.locator(f'li[data-id="{message["id"]}"] voice-message')
 
+    def step_into(self, message: dict[str, Any]) -> None:
+        """Moves over the text until its words are there: after a change they are asked for at the next move."""
+        text = self.bubble(message).locator(".text")
+        until = time.monotonic() + _PATIENCE_S
+        while not text.locator(".word").count():
+            assert time.monotonic() < until, "no words came"
+            text.hover(position={"x": 5 + time.monotonic() % 1 * 10, "y": 5})
+            self.page.wait_for_timeout(100)
+
     def sounding(self) -> list[dict[str, Any]]:
         """What sounds now: where it is, seconds of it that have sounded, its speed and its source."""
         return list(self.page.evaluate("sounding()"))
 
     def wait_for_sound(self, seconds: float = 0.2) -> None:
         self._wait_until(f"sounds.some(s => !s.paused && s.currentTime > {seconds})")
+
+    def wait_for_events(self) -> None:
+        """Until the page is told what happens when it happens."""
+        until = time.monotonic() + _PATIENCE_S
+        while not self._hears:
+            assert time.monotonic() < until, "no events came"
+            self.page.wait_for_timeout(30)
 
     def wait_for_silence(self) -> None:
         self._wait_until("sounds.every(s => s.paused)")
@@ -104,6 +122,9 @@ class Visit:
         while not self.page.evaluate(condition):
             assert time.monotonic() < until, condition
             self.page.wait_for_timeout(30)
+
+    def _note(self, url: str) -> None:
+        self._hears = self._hears or "/v1/events" in url
 
     def _hear(self, kind: str, text: str) -> None:
         if kind in ("error", "warning"):

@@ -20,13 +20,14 @@ class Line:
         self._open: set[socket.socket] = set()
         self._whole = True
         self._allowed: int | None = None
+        self._begin = b""
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def cut_after(self, size: int) -> None:
-        """Lets so many more bytes through to the product, then breaks everything until `mend`."""
+    def cut_after(self, size: int, begin: bytes) -> None:
+        """Lets so many bytes through to the product from where it reads `begin`, then breaks all until `mend`."""
         with self._lock:
-            self._allowed = size
+            self._allowed, self._begin = size, begin
 
     def mend(self) -> None:
         with self._lock:
@@ -66,8 +67,9 @@ class Line:
 
     def _let_through(self, piece: bytes) -> bytes:
         with self._lock:
-            if self._allowed is None:
+            if self._allowed is None or self._begin not in piece:
                 return piece
+            self._begin = b""
             piece = piece[: self._allowed]
             self._allowed -= len(piece)
             if self._allowed == 0:

@@ -195,7 +195,8 @@ def test_earlier_messages_load_as_one_scrolls_up(alice: Person, bob: Person, vis
     page = visitor.open(thread)
     messages = page.get_by_role("list", name="Messages")
     expect(messages.get_by_text("Text 74", exact=True)).to_be_in_viewport()
-    for earliest in ("Text 45", "Text 15", "Text 0"):
+    # A page is whole before it is scrolled to its end: the next one comes only then.
+    for earliest in ("Text 25", "Text 0"):
         expect(messages.get_by_text(earliest, exact=True)).to_be_attached()
         page.locator(".scroller").evaluate("scroller => scroller.scrollTo(0, -scroller.scrollHeight)")
     expect(messages.get_by_text("Text 0", exact=True)).to_be_in_viewport()

@@ -110,6 +110,8 @@ def test_a_place_that_is_told_late_does_not_undo_a_newer_one(alice: Person, bob:
     visitor.wait_for_sound(1)
     with page.expect_event("requestfailed"):
         bubble.get_by_role("button", name="Pause").click()
+    # The server takes the time that a report is on its way for time since.
+    page.wait_for_timeout(1_000)
     alice.stop_at(spoken, 2345)
     page.unroute_all(behavior="wait")
     with page.expect_request(lambda each: each.url.endswith("/played") and each.method == "POST") as told:

@@ -50,6 +50,8 @@ def test_what_somebody_does_last_is_told(alice: Person, bob: Person, visit: Visi
     thread = alice.start_thread("bob", "carol")
     hers = visit(alice)
     hers.open(thread)
+    # What is told before somebody listens is not repeated to them.
+    hers.wait_for_events()
     bob.signal(thread, "recording")
     expect(hers.page.locator(".activity")).to_have_text("bob is recording…")
     bob.signal(thread, "typing")
@@ -64,6 +66,7 @@ def test_nothing_is_announced_over_the_sound(alice: Person, bob: Person, visit: 
     announcer = hers.page.locator("#announcer")
     hers.bubble(spoken).get_by_role("button", name="Play").click()
     hers.wait_for_sound()
+    hers.wait_for_events()
     bob.signal(thread, "recording")
     bob.write(thread, "Did you hear it?")
     expect(hers.page.get_by_role("list", name="Messages")).to_contain_text("Did you hear it?")

@@ -51,7 +51,7 @@ def test_the_sender_corrects_what_was_understood(alice: Person, bob: Person, vis
     for visitor in (hers, his):
         expect(visitor.bubble(spoken)).to_contain_text("Please review the slights.")
         expect(visitor.bubble(spoken)).to_contain_text("Corrected by the sender")
-    his.bubble(spoken).locator(".text").hover()
+    his.step_into(spoken)
     expect(his.bubble(spoken).locator(".word")).to_have_text(["Please", "review", "the", "slights."])
     _choose(hers, spoken, "Correct text")
     back = hers.bubble(spoken).get_by_role("button", name="Back to the machine's text")

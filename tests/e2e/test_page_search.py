@@ -4,6 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
+from pipeline.embedded import StackInfo
 from tests.e2e.conftest import Visiting
 from tests.e2e.people import Person
 
@@ -23,6 +24,23 @@ def test_a_hit_opens_its_thread_and_plays_from_the_word(alice: Person, bob: Pers
     expect(visitor.bubble(spoken)).to_be_in_viewport()
     visitor.wait_for_sound(2)
     expect(visitor.bubble(spoken).locator(".word.now")).to_have_text(re.compile("coffee|shop|at|three"))
+
+
+def test_a_hit_says_where_it_is_however_old_its_thread(stack: StackInfo, bob: Person, visit: Visiting) -> None:
+    with Person(stack, "a person with many old threads") as popular:
+        old = bob.start_thread(popular.name)
+        for number in range(2):
+            bob.write(old, f"Quinces {number}")
+        for _ in range(100):
+            bob.start_thread(popular.name)
+        page = visit(popular).page
+        expect(page.get_by_role("navigation", name="Threads").get_by_role("link")).to_have_count(100)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url) if request.url.endswith(old.id) else None)
+        page.get_by_label("Search messages").fill("quinces")
+        hits = page.get_by_role("list", name="Found messages").get_by_role("link")
+        expect(hits).to_contain_text([f"bob in {old.title}"] * 2)
+        assert len(asked) == 1
 
 
 def test_a_text_is_found_and_a_search_is_left_by_escape(alice: Person, bob: Person, visit: Visiting) -> None:
