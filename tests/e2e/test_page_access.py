@@ -35,6 +35,8 @@ def test_everything_is_done_by_keyboard(alice: Person, visit: Visiting, spoken: 
     page.keyboard.press("Enter")
     bubble = visitor.bubble(message)
     expect(bubble).to_be_visible()
+    # From here on; before that, Tab would go on through all the other threads.
+    expect(page.get_by_role("heading", name=thread.title)).to_be_focused()
     _tab_to(page, "Play voice message from bob")
     page.keyboard.press("Enter")
     visitor.wait_for_sound()
