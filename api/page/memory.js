@@ -50,11 +50,11 @@ class Positions {
 
 export const positions = new Positions();
 
-export function parsed(text) {
+export function parsed(text, otherwise = []) {
   try {
-    return JSON.parse(text ?? "[]");
+    return JSON.parse(text) ?? otherwise;
   } catch {
-    return [];
+    return otherwise;
   }
 }
 
@@ -67,12 +67,22 @@ export function read(key) {
   }
 }
 
-/** Null removes. */
+/** Null removes. Whether it is kept. */
 export function write(key, value) {
   try {
     if (value === null) localStorage.removeItem(key);
     else localStorage.setItem(key, value);
+    return true;
   } catch {
-    return;
+    return false;
+  }
+}
+
+/** Of all that begin so. */
+export function namesOf(prefix) {
+  try {
+    return Object.keys(localStorage).filter((key) => key.startsWith(prefix));
+  } catch {
+    return [];
   }
 }

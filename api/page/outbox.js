@@ -16,26 +16,26 @@ export class Outbox extends EventTarget {
   #pumping = Promise.resolve();
   #wake = null;
   #stopped = false;
-  // To the other tabs: the id of what was thrown away, null when anything else has changed.
+  // To the other tabs: {discarded} is the id of what was thrown away, {hurry} asks them to try again now.
   #tabs = new BroadcastChannel("earshot.outbox");
+  #queued = false;
 
   /** Dispatches `change`, and `sent` (detail: the message). */
   constructor(client) {
     super();
     this.#client = client;
     addEventListener("online", () => this.flush());
-    this.#tabs.onmessage = ({ data: discarded }) => (discarded ? this.#throwAway(discarded) : this.#changed());
+    this.#tabs.onmessage = ({ data }) => this.#hear(data).catch(() => null);
   }
 
   /** Keeps a recording that nobody has sent yet, or what it has grown to. */
   async keep(draft, thread, blob, duration) {
-    const wasKept = this.#drafts.has(draft) && (await store.grow(this.idOf(draft), { blob, duration }).catch(() => null));
-    if (wasKept) return;
+    const grown = { blob, duration, key: newKey() };
+    if (this.#drafts.has(draft) && (await store.grow(this.idOf(draft), grown).catch(() => false))) return;
     // Another tab sends it, or has sent it, half grown: whole it is another one, and takes nothing from that.
-    const id = wasKept === false ? newKey() : this.idOf(draft);
+    const id = newKey();
     this.#drafts.set(draft, id);
-    const user = this.#client.user;
-    await store.put({ id, user, thread, blob, duration, draft: true, key: newKey(), url: null, at: Date.now() });
+    await store.put({ id, user: this.#client.user, thread, draft: true, url: null, at: Date.now(), ...grown });
   }
 
   /** Under which a draft is kept; others are called by it. */
@@ -45,12 +45,12 @@ export class Outbox extends EventTarget {
 
   async send(draft) {
     await store.change(this.idOf(draft), { draft: false, refused: false, problem: null });
-    this.#tellTabs();
+    this.#tellTabs({ hurry: true });
     await this.flush();
   }
 
   async discard(draft) {
-    this.#tellTabs(this.idOf(draft));
+    this.#tellTabs({ discarded: this.idOf(draft) });
     await this.#throwAway(this.idOf(draft));
   }
 
@@ -64,12 +64,7 @@ export class Outbox extends EventTarget {
   /** Sends what waits, now. */
   async flush() {
     this.#wake?.();
-    this.#changed();
-    // One tab sends; when it closes another goes on.
-    const alone = navigator.locks ? (run) => navigator.locks.request(`earshot.outbox.${this.#client.user}`, run) : (run) => run();
-    const turn = () => alone(() => this.#pump());
-    this.#pumping = this.#pumping.then(turn, turn).finally(() => this.#changed());
-    await this.#pumping;
+    await this.#go();
   }
 
   stop() {
@@ -79,10 +74,19 @@ export class Outbox extends EventTarget {
     this.#wake?.();
   }
 
+  /** While one tab sends, each stands in line to go on when that is closed; not before, since it shows how far it is. */
+  async #hear({ discarded, hurry }) {
+    if (discarded) return this.#throwAway(discarded);
+    if (!hurry) return this.#go();
+    this.#wake?.();
+    this.#changed();
+  }
+
   /** In whichever tab that was asked for: this one may be sending it. */
   async #throwAway(id) {
-    const sending = this.#sending;
     await store.drop(id);
+    // Only now: it may just have begun.
+    const sending = this.#sending;
     if (sending?.id === id) {
       sending.stop.abort();
       await sending.upload.terminate();
@@ -90,7 +94,19 @@ export class Outbox extends EventTarget {
     this.#changed();
   }
 
+  /** One tab sends; when it closes another goes on. A turn that has not begun yet does for all that comes before it. */
+  async #go() {
+    this.#changed();
+    if (this.#queued) return this.#pumping;
+    this.#queued = true;
+    const alone = navigator.locks ? (run) => navigator.locks.request(`earshot.outbox.${this.#client.user}`, run) : (run) => run();
+    const turn = () => alone(() => this.#pump());
+    this.#pumping = this.#pumping.then(turn, turn).finally(() => this.#changed());
+    return this.#pumping;
+  }
+
   async #pump() {
+    this.#queued = false;
     for (let failures = 0; !this.#stopped; ) {
       const item = (await this.items()).find(({ draft, refused }) => !draft && !refused);
       if (!item) return;
@@ -108,6 +124,7 @@ export class Outbox extends EventTarget {
       signal: stop.signal,
     });
     this.#sending = { id: item.id, sent: 0, stop, upload };
+    this.#tellTabs();
     this.#changed();
     try {
       const message = await this.#message(await upload.run());
@@ -150,8 +167,8 @@ export class Outbox extends EventTarget {
     this.#changed();
   }
 
-  #tellTabs(discarded = null) {
-    if (!this.#stopped) this.#tabs.postMessage(discarded);
+  #tellTabs(said = {}) {
+    if (!this.#stopped) this.#tabs.postMessage(said);
   }
 
   #changed() {

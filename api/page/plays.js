@@ -1,70 +1,72 @@
-// What was heard, until the server has been told: {position_ms, completed, at} by user and message. It is kept before it is
-// told: a page that is closed meanwhile hears of no failure.
+// What was heard, until the server has been told: {position_ms, completed, at} of each message. It is kept before it is told: a
+// page that is closed meanwhile hears of no failure.
 
 import { isPassing } from "./client.js";
-import { parsed, read, write } from "./memory.js";
+import { namesOf, parsed, read, write } from "./memory.js";
 
-const KEY = "earshot.plays";
+const PREFIX = "earshot.heard.";
 // More than this the server does not take.
 const LONGEST_AGO_MS = 365 * 86_400_000;
 
 class Plays {
-  #untold = new Map();
+  // Where this browser keeps nothing, as long as the page lives.
+  #unkept = new Map();
   #telling = new Set();
-
-  constructor() {
-    this.#load();
-    addEventListener("storage", ({ key }) => key === KEY && this.#load());
-  }
 
   /** Whether this person has heard it to its end, and only this browser knows. */
   isHeard(user, id) {
-    return Boolean(this.#untold.get(`${user} ${id}`)?.completed);
+    return Boolean(this.#untold(nameOf(user, id))?.completed);
   }
 
-  /** What was heard once stays heard, wherever somebody stopped the next time. `at` is when that was. */
-  async tell(client, id, position, completed, at = Date.now()) {
-    const play = { position_ms: Math.round(position), completed: completed || this.isHeard(client.user, id), at };
-    const key = `${client.user} ${id}`;
-    this.#keep(key, play);
-    this.#telling.add(key);
-    try {
-      await client.post(`/v1/messages/${id}/played`, told(play), { keepalive: true });
-      this.#forget(key, at);
-    } catch (problem) {
-      if (!isPassing(problem)) this.#forget(key, at);
-    } finally {
-      this.#telling.delete(key);
-    }
+  /** What was heard once stays heard, wherever somebody stopped the next time. */
+  async tell(client, id, position, completed) {
+    const name = nameOf(client.user, id);
+    const play = { position_ms: Math.round(position), completed: completed || this.isHeard(client.user, id), at: Date.now() };
+    if (write(name, JSON.stringify(play))) this.#unkept.delete(name);
+    else this.#unkept.set(name, play);
+    if (await this.#tell(client, id, play)) await this.retell(client);
   }
 
   /** Once more, one after the other; not what is on its way. */
   async retell(client) {
-    for (const [key, { position_ms: position, completed, at }] of [...this.#untold]) {
-      const id = key.split(" ").at(-1);
-      const isWanted = key === `${client.user} ${id}` && !this.#telling.has(key) && this.#untold.has(key);
-      if (isWanted) await this.tell(client, id, position, completed, at);
+    for (const name of [...namesOf(PREFIX), ...this.#unkept.keys()]) {
+      const [id] = name.slice(PREFIX.length).split(".");
+      const play = this.#untold(name);
+      if (play && name === nameOf(client.user, id) && !this.#telling.has(name)) await this.#tell(client, id, play);
     }
   }
 
-  #keep(key, play) {
-    if (this.#untold.get(key)?.at >= play.at) return;
-    this.#untold.set(key, play);
-    this.#save();
+  #untold(name) {
+    return this.#unkept.get(name) ?? parsed(read(name), null);
+  }
+
+  /** Whether it could be told. */
+  async #tell(client, id, play) {
+    const name = nameOf(client.user, id);
+    this.#telling.add(name);
+    try {
+      await client.post(`/v1/messages/${id}/played`, told(play), { keepalive: true });
+      this.#forget(name, play);
+      return true;
+    } catch (problem) {
+      if (!isPassing(problem)) this.#forget(name, play);
+      return false;
+    } finally {
+      this.#telling.delete(name);
+    }
   }
 
   /** Not what was heard since. */
-  #forget(key, at) {
-    if (this.#untold.get(key)?.at <= at && this.#untold.delete(key)) this.#save();
+  #forget(name, { at }) {
+    if (this.#untold(name)?.at !== at) return;
+    this.#unkept.delete(name);
+    write(name, null);
   }
+}
 
-  #save() {
-    write(KEY, this.#untold.size ? JSON.stringify([...this.#untold]) : null);
-  }
-
-  #load() {
-    this.#untold = new Map(parsed(read(KEY)));
-  }
+/** A person's id may hold anything, a message's no dot. */
+function nameOf(user, id) {
+  return `${PREFIX}${id}.${user}`;
 }
 
 /** By how long ago it was: the server's clock need not be this one's. */

@@ -25,6 +25,7 @@ export class Recorder {
   #closed = false;
   #leave = null;
   #kept = Promise.resolve();
+  #given = null;
   #listen = null;
 
   /** The id of what it has in hand, null for nothing. */
@@ -100,22 +101,26 @@ export class Recorder {
 
   async #stop() {
     clearInterval(this.#timer);
+    const { held } = this;
     const microphone = this.#microphone;
     this.#microphone = null;
     const recording = await microphone?.stop();
-    if (recording) this.#keep(recording.blob, recording.duration);
+    // Thrown away while the encoder was finishing?
+    if (!recording || this.held !== held) return null;
+    this.#keep(recording.blob, recording.duration);
     return recording;
   }
 
   #keep(blob, duration) {
-    const id = this.held;
+    const id = (this.#given = this.held);
     this.#next(() => this.#drafts.keep(id, blob, duration));
   }
 
   #discard(sentence) {
     const id = this.held;
     this.held = null;
-    this.#next(() => this.#drafts.discard(id));
+    // Of its first second nothing is kept yet.
+    if (id !== null && this.#given === id) this.#next(() => this.#drafts.discard(id));
     say(this.status, sentence);
     this.#hide();
   }

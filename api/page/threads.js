@@ -74,14 +74,13 @@ export class ThreadList {
     row.preview.replaceChildren(...(doing ? [doing] : previewOf(row.last, this.#user)));
   }
 
-  /** Once, however many want to know. */
+  /** Once, however many want to know at that moment. */
   async #ask(id) {
     if (!this.#asked.has(id)) this.#asked.set(id, this.#client.get(`/v1/threads/${id}`));
     try {
       return await this.#asked.get(id);
-    } catch (problem) {
+    } finally {
       this.#asked.delete(id);
-      throw problem;
     }
   }
 

@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,10 +67,10 @@ class Visit:
         self.complaints: list[str] = []
         self.asked: set[str] = set()
         self.context.on("request", lambda request: self.asked.add(request.url))
-        self._hears = False
-        self.context.on("response", lambda response: self._note(response.url))
-        self.page.on("console", lambda said: self._hear(said.type, said.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.answered: set[str] = set()
+        self.context.on("response", lambda response: self.answered.add(response.url))
+        self.context.on("console", lambda said: self._hear(said.type, said.text))
+        self.context.on("weberror", lambda thrown: self.complaints.append(str(thrown.error)))
         self.url = url
         self.page.goto(f"{url}/#token={person.token}")
 
@@ -85,28 +85,30 @@ class Visit:
     def step_into(self, message: dict[str, Any]) -> None:
         """Moves over the text until its words are there: after a change they are asked for at the next move."""
         text = self.bubble(message).locator(".text")
-        until = time.monotonic() + _PATIENCE_S
-        while not text.locator(".word").count():
-            assert time.monotonic() < until, "no words came"
-            text.hover(position={"x": 5 + time.monotonic() % 1 * 10, "y": 5})
-            self.page.wait_for_timeout(100)
+        self.wait_until(
+            lambda: text.hover(position={"x": 5 + time.monotonic() % 1 * 10, "y": 5}) or text.locator(".word").count(),
+            "words come",
+        )
 
     def sounding(self) -> list[dict[str, Any]]:
         """What sounds now: where it is, seconds of it that have sounded, its speed and its source."""
         return list(self.page.evaluate("sounding()"))
 
     def wait_for_sound(self, seconds: float = 0.2) -> None:
-        self._wait_until(f"sounds.some(s => !s.paused && s.currentTime > {seconds})")
+        self._wait_for(f"sounds.some(s => !s.paused && s.currentTime > {seconds})")
 
     def wait_for_events(self) -> None:
         """Until the page is told what happens when it happens."""
-        until = time.monotonic() + _PATIENCE_S
-        while not self._hears:
-            assert time.monotonic() < until, "no events came"
-            self.page.wait_for_timeout(30)
+        self.wait_until(lambda: any("/v1/events" in url for url in self.answered), "events come")
 
     def wait_for_silence(self) -> None:
-        self._wait_until("sounds.every(s => s.paused)")
+        self._wait_for("sounds.every(s => s.paused)")
+
+    def wait_until(self, condition: Callable[[], object], what: str) -> None:
+        until = time.monotonic() + _PATIENCE_S
+        while not condition():
+            assert time.monotonic() < until, f"In vain waited until {what}"
+            self.page.wait_for_timeout(30)
 
     def forgive(self, *complaints: str) -> None:
         """The browser itself reports requests that a test makes fail."""
@@ -116,15 +118,9 @@ class Visit:
         self.page.unroute_all(behavior="wait")
         self.context.close()
 
-    def _wait_until(self, condition: str) -> None:
+    def _wait_for(self, condition: str) -> None:
         # The library's own waiting would need eval, which the page's policy forbids.
-        until = time.monotonic() + _PATIENCE_S
-        while not self.page.evaluate(condition):
-            assert time.monotonic() < until, condition
-            self.page.wait_for_timeout(30)
-
-    def _note(self, url: str) -> None:
-        self._hears = self._hears or "/v1/events" in url
+        self.wait_until(lambda: self.page.evaluate(condition), condition)
 
     def _hear(self, kind: str, text: str) -> None:
         if kind in ("error", "warning"):

@@ -37,6 +37,49 @@ def test_a_full_disk_loses_nothing_of_what_is_recorded(alice: Person, visit: Vis
     visitor.forgive("The disk is full.")
 
 
+def test_a_tab_closed_on_a_full_disk_keeps_what_was_written_before(alice: Person, visit: Visiting) -> None:
+    thread = alice.start_thread("bob")
+    visitor = visit(alice, script=_FULL)
+    page = visitor.open(thread)
+    page.route("**/v1/uploads/*", lambda route: route.abort())
+    page.get_by_role("button", name="Record a voice message").click()
+    page.wait_for_timeout(3_500)
+    page.get_by_role("button", name="Stop recording").click()
+    page.get_by_role("button", name="Send recording").click()
+    expect(page.get_by_role("list", name="Not sent yet")).to_contain_text("can't be reached")
+    page.close()
+    visitor.page = page = visitor.context.new_page()
+    page.goto(f"{visitor.url}/#token={alice.token}")
+    visitor.open(thread)
+    waiting = page.get_by_role("list", name="Not sent yet")
+    expect(waiting).to_contain_text("recorded, not sent")
+    # It is shorter than what the server was promised before.
+    waiting.get_by_role("button", name="Send now").click()
+    expect(page.locator("voice-message")).to_have_count(1)
+    expect(waiting).to_have_count(0)
+    visitor.forgive("The disk is full.", "Failed to load resource")
+
+
+def test_a_tab_that_rests_goes_on_for_one_that_was_closed(alice: Person, visit: Visiting) -> None:
+    thread = alice.start_thread("bob")
+    visitor = visit(alice)
+    resting = visitor.open(thread)
+    visitor.page = page = visitor.context.new_page()
+    page.goto(f"{visitor.url}/#token={alice.token}")
+    visitor.open(thread)
+    page.route("**/v1/uploads/*", lambda route: route.abort())
+    page.get_by_role("button", name="Record a voice message").click()
+    page.wait_for_timeout(1_500)
+    page.get_by_role("button", name="Stop recording").click()
+    page.get_by_role("button", name="Send recording").click()
+    expect(page.get_by_role("list", name="Not sent yet")).to_contain_text("can't be reached")
+    page.close()
+    visitor.page = resting
+    expect(resting.locator("voice-message")).to_have_count(1)
+    expect(resting.get_by_role("list", name="Not sent yet")).to_have_count(0)
+    visitor.forgive("Failed to load resource")
+
+
 def test_what_one_tab_sends_another_can_call_off(alice: Person, visit: Visiting) -> None:
     thread = alice.start_thread("bob")
     visitor = visit(alice)

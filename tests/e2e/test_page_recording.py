@@ -16,6 +16,12 @@ _SLOW_MICROPHONE = """
   };
   void 0;
 """
+_SLOW_END = """
+  const end = MediaRecorder.prototype.stop;
+  MediaRecorder.prototype.stop = function () {
+    setTimeout(() => end.call(this), 1_000);
+  };
+"""
 
 
 def test_a_recording_is_heard_before_it_is_sent(alice: Person, bob: Person, visit: Visiting) -> None:
@@ -42,6 +48,20 @@ def test_escape_throws_a_recording_away(alice: Person, visit: Visiting) -> None:
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name=_RECORD)).to_be_focused()
     expect(page.get_by_label("Message", exact=True)).to_be_visible()
+    assert _kept(visitor) == 0
+
+
+def test_cancelling_counts_while_the_recording_still_ends(alice: Person, visit: Visiting) -> None:
+    thread = alice.start_thread("bob")
+    visitor = visit(alice, script=_SLOW_END)
+    page = visitor.open(thread)
+    page.get_by_role("button", name=_RECORD).click()
+    page.wait_for_timeout(1_500)
+    page.get_by_role("button", name="Stop recording").click()
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(1_500)
+    expect(page.get_by_role("button", name="Send recording")).to_have_count(0)
+    page.get_by_role("button", name=_RECORD).focus()
     assert _kept(visitor) == 0
 
 

@@ -228,8 +228,7 @@ def test_what_another_tab_sends_half_recorded_comes_whole_all_the_same(
     other.get_by_role("button", name="Send now").click()
     if not held:
         expect(other.locator("voice-message")).to_have_count(1)
-    while held and not waiting:
-        other.wait_for_timeout(50)
+    visitor.wait_until(lambda: waiting or not held, "the other tab sends")
     page.get_by_role("button", name="Stop recording").click()
     page.get_by_role("button", name="Send recording").click()
     expect(page.get_by_role("button", name=_RECORD)).to_be_visible()
