@@ -16,7 +16,8 @@ export async function put(item) {
 }
 
 /** Changes fields of one that is still there, and tells whether it was: what was sent or thrown away in another tab must not
- * come back. A disk that is full takes no change, but what was written before can still be read. */
+ * come back. `isMeant(item)` may leave one as it is. A disk that is full takes no change, but what was written before can
+ * still be read. */
 export async function change(id, fields, isMeant = () => true) {
   if (unkept.has(id)) return isMeant(unkept.get(id)) && Boolean(Object.assign(unkept.get(id), fields));
   return Boolean(await write(id, fields, isMeant).catch(() => hold(id, fields, isMeant)));

@@ -15,6 +15,7 @@ from tests.e2e.people import SAMPLES, Person, Thread
 from tests.stack import missing
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
+RECORD = "Record a voice message"
 _PATIENCE_S = 20
 expect.set_options(timeout=_PATIENCE_S * 1000)
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -54,6 +55,14 @@ def running_chromium() -> Iterator[Browser]:
         browser.close()
 
 
+def record(page: Page, milliseconds: int) -> None:
+    """What is recorded waits to be sent."""
+    page.get_by_role("button", name=RECORD).click()
+    page.wait_for_timeout(milliseconds)
+    page.get_by_role("button", name="Stop recording").click()
+    expect(page.get_by_role("button", name="Send recording")).to_be_focused()
+
+
 class Visit:
     """One person's browser window, what it complained about, and every address that it asked for something."""
 
@@ -72,12 +81,19 @@ class Visit:
         self.context.on("console", lambda said: self._hear(said.type, said.text))
         self.context.on("weberror", lambda thrown: self.complaints.append(str(thrown.error)))
         self.url = url
+        self._person = person
         self.page.goto(f"{url}/#token={person.token}")
 
     def open(self, thread: Thread) -> Page:
         self.page.get_by_role("link", name=re.compile(thread.title)).click()
         self.page.get_by_role("heading", name=thread.title).wait_for()
         return self.page
+
+    def open_anew(self, thread: Thread) -> Page:
+        """In another tab, which is the visitor's from then on."""
+        self.page = self.context.new_page()
+        self.page.goto(f"{self.url}/#token={self._person.token}")
+        return self.open(thread)
 
     def bubble(self, message: dict[str, Any]) -> Locator:
         return self.page.locator(f'li[data-id="{message["id"]}"] voice-message')

@@ -5,10 +5,9 @@ import re
 import pytest
 from playwright.sync_api import Locator, Route, expect
 
+from tests.e2e.browser import RECORD
 from tests.e2e.conftest import Visiting
 from tests.e2e.people import Person
-
-_RECORD = "Record a voice message"
 
 
 def test_who_writes_while_a_thread_loads_goes_on_writing(alice: Person, bob: Person, visit: Visiting) -> None:
@@ -59,7 +58,7 @@ def test_discarding_leads_to_what_else_waits_or_to_the_field(alice: Person, visi
     visitor = visit(alice)
     page = visitor.open(thread)
     for _ in range(recordings):
-        page.get_by_role("button", name=_RECORD).click()
+        page.get_by_role("button", name=RECORD).click()
         page.wait_for_timeout(1_200)
         visitor.open(other)
         visitor.open(thread)
@@ -76,7 +75,7 @@ def test_sending_now_keeps_the_keyboard_where_it_is_and_leads_to_the_field_at_la
     thread, other = alice.start_thread("bob"), alice.start_thread("carol")
     visitor = visit(alice)
     page, held = visitor.open(thread), list[Route]()
-    page.get_by_role("button", name=_RECORD).click()
+    page.get_by_role("button", name=RECORD).click()
     page.wait_for_timeout(1_200)
     visitor.open(other)
     visitor.open(thread)

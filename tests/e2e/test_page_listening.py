@@ -83,9 +83,7 @@ def test_what_was_heard_without_a_line_is_told_when_it_is_back(
     # The server does not know, and is asked what there is.
     page.close()
     visitor.context.route("**/played", _break_off_posts)
-    visitor.page = page = visitor.context.new_page()
-    page.goto(f"{visitor.url}/#token={alice.token}")
-    visitor.open(thread)
+    page = visitor.open_anew(thread)
     bubble = visitor.bubble(spoken)
     expect(bubble).not_to_have_attribute("data-unheard", "")
     assert alice.message(spoken["id"])["receipts"]["played_by"] == []

@@ -101,9 +101,7 @@ def test_two_tabs_do_not_sound_at_once(alice: Person, bob: Person, visit: Visiti
     page = visitor.open(thread)
     visitor.bubble(spoken).get_by_role("button", name="Play").click()
     visitor.wait_for_sound()
-    visitor.page = visitor.context.new_page()
-    visitor.page.goto(f"{visitor.url}/#token={alice.token}")
-    visitor.open(thread)
+    visitor.open_anew(thread)
     visitor.bubble(spoken).get_by_role("button", name="Play").click()
     visitor.wait_for_sound()
     visitor.page = page

@@ -4,6 +4,7 @@ import re
 
 from playwright.sync_api import Route, expect
 
+from tests.e2e.browser import record
 from tests.e2e.conftest import Visiting
 from tests.e2e.people import Person
 
@@ -23,9 +24,7 @@ def test_a_full_disk_loses_nothing_of_what_is_recorded(alice: Person, visit: Vis
     thread = alice.start_thread("bob")
     visitor = visit(alice, script=_FULL)
     page = visitor.open(thread)
-    page.get_by_role("button", name="Record a voice message").click()
-    page.wait_for_timeout(3_500)
-    page.get_by_role("button", name="Stop recording").click()
+    record(page, 3_500)
     page.get_by_role("button", name="Send recording").click()
     expect(page.locator("voice-message")).to_contain_text("review")
     (message,) = alice.messages(thread)
@@ -42,15 +41,11 @@ def test_a_tab_closed_on_a_full_disk_keeps_what_was_written_before(alice: Person
     visitor = visit(alice, script=_FULL)
     page = visitor.open(thread)
     page.route("**/v1/uploads/*", lambda route: route.abort())
-    page.get_by_role("button", name="Record a voice message").click()
-    page.wait_for_timeout(3_500)
-    page.get_by_role("button", name="Stop recording").click()
+    record(page, 3_500)
     page.get_by_role("button", name="Send recording").click()
     expect(page.get_by_role("list", name="Not sent yet")).to_contain_text("can't be reached")
     page.close()
-    visitor.page = page = visitor.context.new_page()
-    page.goto(f"{visitor.url}/#token={alice.token}")
-    visitor.open(thread)
+    page = visitor.open_anew(thread)
     waiting = page.get_by_role("list", name="Not sent yet")
     expect(waiting).to_contain_text("recorded, not sent")
     # It is shorter than what the server was promised before.
@@ -64,13 +59,9 @@ def test_a_tab_that_rests_goes_on_for_one_that_was_closed(alice: Person, visit: 
     thread = alice.start_thread("bob")
     visitor = visit(alice)
     resting = visitor.open(thread)
-    visitor.page = page = visitor.context.new_page()
-    page.goto(f"{visitor.url}/#token={alice.token}")
-    visitor.open(thread)
+    page = visitor.open_anew(thread)
     page.route("**/v1/uploads/*", lambda route: route.abort())
-    page.get_by_role("button", name="Record a voice message").click()
-    page.wait_for_timeout(1_500)
-    page.get_by_role("button", name="Stop recording").click()
+    record(page, 1_500)
     page.get_by_role("button", name="Send recording").click()
     expect(page.get_by_role("list", name="Not sent yet")).to_contain_text("can't be reached")
     page.close()
@@ -87,9 +78,7 @@ def test_what_one_tab_sends_another_can_call_off(alice: Person, visit: Visiting)
     visitor.context.route(
         "**/v1/uploads/*", lambda route: held.append(route) if route.request.method == "PATCH" else route.continue_()
     )
-    page.get_by_role("button", name="Record a voice message").click()
-    page.wait_for_timeout(1_500)
-    page.get_by_role("button", name="Stop recording").click()
+    record(page, 1_500)
     page.get_by_role("button", name="Send recording").click()
     expect(page.get_by_role("progressbar", name="Sent")).to_be_visible()
     other = visitor.context.new_page()

@@ -8,12 +8,11 @@ import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
 from pipeline.embedded import StackInfo
-from tests.e2e.browser import Visit
+from tests.e2e.browser import RECORD, Visit, record
 from tests.e2e.conftest import Visiting
 from tests.e2e.line import Line, running_line
 from tests.e2e.people import SAMPLES, Person, Thread
 
-_RECORD = "Record a voice message"
 _TEXT = "Please review the slides."
 _CUT = ("ERR_INCOMPLETE", "ERR_CONNECTION", "ERR_EMPTY", "ERR_SOCKET", "ERR_NETWORK", "Failed to load resource")
 # Puts a recording into the outbox as if it had been recorded and sent there; the next page that opens sends it.
@@ -39,7 +38,7 @@ def test_a_recording_is_sent_through_a_cut_line_then_played_read_and_found(
     visitor = visit(alice, url=line.url)
     page = visitor.open(thread)
     asked = _watch_uploads(page)
-    _record(page, 3_500)
+    record(page, 3_500)
     line.cut_after(6_000, begin=b"PATCH ")
     page.get_by_role("button", name="Send recording").click()
     waiting = page.get_by_role("list", name="Not sent yet")
@@ -71,7 +70,7 @@ def test_a_tab_closed_in_the_middle_of_an_upload_goes_on_without_doubling(
     thread = alice.start_thread("bob")
     visitor = visit(alice, url=line.url)
     page = visitor.open(thread)
-    _record(page, 3_500)
+    record(page, 3_500)
     line.cut_after(6_000, begin=b"PATCH ")
     page.get_by_role("button", name="Send recording").click()
     expect(page.get_by_role("list", name="Not sent yet")).to_contain_text("can't be reached")
@@ -103,7 +102,7 @@ def test_a_lost_answer_doubles_nothing(alice: Person, visit: Visiting) -> None:
             route.continue_()
 
     page.route("**/v1/uploads**", arrive_unanswered)
-    _record(page, 3_000)
+    record(page, 3_000)
     page.get_by_role("button", name="Send recording").click()
     expect(page.locator("voice-message")).to_contain_text(_TEXT)
     assert lost == ["POST", "PATCH"]
@@ -193,12 +192,10 @@ def test_what_was_recorded_and_not_sent_survives_a_closed_tab(alice: Person, vis
     thread = alice.start_thread("bob")
     visitor = visit(alice)
     page = visitor.open(thread)
-    page.get_by_role("button", name=_RECORD).click()
+    page.get_by_role("button", name=RECORD).click()
     page.wait_for_timeout(4_500)
     page.close()
-    visitor.page = page = visitor.context.new_page()
-    page.goto(f"{visitor.url}/#token={alice.token}")
-    visitor.open(thread)
+    page = visitor.open_anew(thread)
     waiting = page.get_by_role("list", name="Not sent yet")
     expect(waiting).to_contain_text("recorded, not sent")
     waiting.get_by_role("button", name="Listen to the recording").click()
@@ -216,7 +213,7 @@ def test_what_another_tab_sends_half_recorded_comes_whole_all_the_same(
     thread = alice.start_thread("bob")
     visitor = visit(alice)
     page = visitor.open(thread)
-    page.get_by_role("button", name=_RECORD).click()
+    page.get_by_role("button", name=RECORD).click()
     page.wait_for_timeout(2_500)
     other, waiting, held = visitor.context.new_page(), list[Route](), [*holding]
     other.goto(f"{visitor.url}/#token={alice.token}")
@@ -231,7 +228,7 @@ def test_what_another_tab_sends_half_recorded_comes_whole_all_the_same(
     visitor.wait_until(lambda: waiting or not held, "the other tab sends")
     page.get_by_role("button", name="Stop recording").click()
     page.get_by_role("button", name="Send recording").click()
-    expect(page.get_by_role("button", name=_RECORD)).to_be_visible()
+    expect(page.get_by_role("button", name=RECORD)).to_be_visible()
     page.wait_for_timeout(300)
     held.clear()
     for route in waiting:
@@ -246,7 +243,7 @@ def test_leaving_the_thread_keeps_what_was_being_recorded(alice: Person, visit: 
     thread, other = alice.start_thread("bob"), alice.start_thread("carol")
     visitor = visit(alice)
     page = visitor.open(thread)
-    page.get_by_role("button", name=_RECORD).click()
+    page.get_by_role("button", name=RECORD).click()
     page.wait_for_timeout(1_500)
     visitor.open(other)
     expect(page.get_by_role("list", name="Not sent yet")).to_have_count(0)
@@ -260,13 +257,6 @@ def test_leaving_the_thread_keeps_what_was_being_recorded(alice: Person, visit: 
 def _name(request: Request) -> str:
     """Such as "GET messages"."""
     return f"{request.method} {request.url.partition('/v1/')[2].partition('/')[0]}"
-
-
-def _record(page: Page, milliseconds: int) -> None:
-    page.get_by_role("button", name=_RECORD).click()
-    page.wait_for_timeout(milliseconds)
-    page.get_by_role("button", name="Stop recording").click()
-    expect(page.get_by_role("button", name="Send recording")).to_be_focused()
 
 
 def _put_off(visitor: Visit, person: Person, thread: Thread, content: bytes, kind: str) -> None:
