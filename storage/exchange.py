@@ -21,6 +21,7 @@ class Exchange:
         self._tls = tls
         self._free = asyncio.Semaphore(most)
         self._idle: deque[_Connection] = deque()
+        self._is_open = True
 
     async def ask(self, head: bytes, body: Sequence[bytes] = ()) -> Answer:
         """OSError when it did not go well: the server may or may not have done what was asked."""
@@ -34,13 +35,15 @@ class Exchange:
                 raise
             finally:
                 patience.cancel()
-            if answer.stays_open and connection.is_quiet:
+            if self._is_open and answer.stays_open and connection.is_quiet:
                 self._idle.append(connection)
             else:
                 connection.close()
             return answer
 
     def close(self) -> None:
+        """At once what waits, and what is in use as soon as it has its answer."""
+        self._is_open = False
         while self._idle:
             self._idle.pop().close()
 

@@ -7,6 +7,7 @@ the statement, and threads that wait for many short answers spend more time on h
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
 from typing import Any, TypeVar
 
@@ -137,6 +138,8 @@ class Lines:
 
     def __init__(self, connect: Callable[[], psycopg.Connection[Any]], *, most: int, patience_s: float) -> None:
         self._connect = connect
+        self._openers = ThreadPoolExecutor(most, thread_name_prefix="lines")
+        self._is_open = True
         self._patience_s = patience_s
         self._free = asyncio.Semaphore(most)
         # The one that was used last is taken first: its statements are prepared.
@@ -147,7 +150,7 @@ class Lines:
         psycopg.Error."""
         await self._wait()
         try:
-            line = self._rested() or Line(await asyncio.to_thread(self._connect))
+            line = self._rested() or await self._opened()
             try:
                 rows = await line.rows(query.statement.numbered, query.statement.given(query.values))
             finally:
@@ -157,6 +160,9 @@ class Lines:
         return query.read(rows)
 
     def close(self) -> None:
+        """At once what rests, and what is in use as soon as it has its answer."""
+        self._is_open = False
+        self._openers.shutdown(wait=False)
         while self._resting:
             self._resting.pop().close()
 
@@ -178,9 +184,25 @@ class Lines:
             line.close()
         return None
 
+    async def _opened(self) -> Line:
+        if not self._is_open:
+            raise StorageUnavailable("the connections to the database were closed")
+        opening = self._openers.submit(self._connect)
+        try:
+            return Line(await asyncio.wrap_future(opening))
+        except asyncio.CancelledError:
+            # Nobody waits for it any more, and it may still come.
+            opening.add_done_callback(_close)
+            raise
+
     def _rest(self, line: Line) -> None:
         """What broke, or is in the middle of something, is thrown away."""
-        if line.is_free:
+        if self._is_open and line.is_free:
             self._resting.append(line)
         else:
             line.close()
+
+
+def _close(opened: Future[psycopg.Connection[Any]]) -> None:
+    if not opened.cancelled() and opened.exception() is None:
+        opened.result().close()

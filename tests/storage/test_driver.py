@@ -1,6 +1,7 @@
 """Statements are the same on the library's connections and on lines, which are lent as they were opened or never."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -58,6 +59,16 @@ async def pid(database: Database) -> int:
 def kill(database_url: str, pids: list[int]) -> None:
     with psycopg.connect(database_url.replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute("SELECT pg_terminate_backend(pid, 5000) FROM unnest(%s::int[]) AS pid", [pids])
+
+
+def gone(database_url: str, pid: int) -> None:
+    """Waits for the server to have let go of this connection."""
+    with psycopg.connect(database_url.replace("+psycopg", ""), autocommit=True) as connection:
+        for _ in range(100):
+            if not connection.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone():
+                return
+            time.sleep(0.05)
+    raise AssertionError(f"the connection {pid} is still open")
 
 
 def test_a_statement_gives_the_same_with_and_without_the_library(run: Run) -> None:
@@ -208,6 +219,38 @@ def test_who_waits_too_long_for_a_line_is_told(run: Run) -> None:
             await pid(database)
         database.lines._patience_s = 10
         assert await pid(database) == (await long)[0][0]
+
+    run(scenario)
+
+
+def test_a_line_in_use_is_closed_after_its_answer_and_none_is_opened_afterwards(run: Run, database_url: str) -> None:
+    async def scenario(database: Database) -> None:
+        asked = asyncio.create_task(ask(database, SLEEP, s=0.2))
+        await asyncio.sleep(0.1)
+        database.close()
+        ((used,),) = await asked
+        await asyncio.to_thread(gone, database_url, used)
+        with pytest.raises(StorageUnavailable, match="closed"):
+            await pid(database)
+
+    run(scenario)
+
+
+def test_who_is_cancelled_while_a_line_opens_leaves_no_connection(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect, made = psycopg.connect, []
+
+    def slowly(*arguments: Any, **named: Any) -> psycopg.Connection[Any]:
+        made.append(connect(*arguments, **named))
+        time.sleep(0.2)
+        return made[-1]
+
+    async def scenario(database: Database) -> None:
+        monkeypatch.setattr(psycopg, "connect", slowly)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(pid(database), 0.1)
+        # The only place is free again, and by then the first has come.
+        assert await pid(database) == made[1].info.backend_pid
+        assert made[0].closed
 
     run(scenario)
 

@@ -239,6 +239,21 @@ def test_a_loop_opens_no_more_connections_than_told() -> None:
         connection.close()
 
 
+def test_a_loop_that_is_closed_ends_a_connection_in_use_after_its_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, closing(looped(listener)) as client:
+        asking = client.begin(head(1), [b"x"])
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(10)
+            assert connection.recv(1000)
+            client.hang_up()
+            time.sleep(0.1)
+            connection.sendall(OK)
+            assert asking.result(10).status == 200
+            while connection.recv(1000):
+                pass
+
+
 def test_a_file_that_is_shorter_than_it_was_is_no_body(tmp_path: Path) -> None:
     server = Server([OK])
     client = wire(server.port)
