@@ -59,6 +59,7 @@ class Database:
         self._lines = lines
         self._application_name = application_name
         self._trust = Trust()
+        self._is_open = True
 
     @cached_property
     def engine(self) -> Engine:
@@ -73,7 +74,7 @@ class Database:
             hide_parameters=True,
             connect_args=self._connect_args,
         )
-        event.listen(engine, "checkin", _note_rest)
+        event.listen(engine, "checkin", self._rest)
         event.listen(engine, "checkout", self._ping_rested)
         return engine
 
@@ -121,6 +122,8 @@ class Database:
             connection.execute(text("SELECT 1"))
 
     def close(self) -> None:
+        """At once what rests, and what is in use when it is given back."""
+        self._is_open = False
         if "engine" in self.__dict__:
             self.engine.dispose()
         if "lines" in self.__dict__:
@@ -145,6 +148,12 @@ class Database:
                 self._trust.lose()
                 raise DisconnectionError from error
 
+    def _rest(self, connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["rests_since"] = time.monotonic()
+        if not self._is_open:
+            # The pool that it goes back to is nobody's any more.
+            record.close()
+
     @contextmanager
     def _translating(self) -> Iterator[None]:
         try:
@@ -160,10 +169,6 @@ class Database:
         """What one of `OUTAGES` is to who asked; connections that rest are asked then whether they live."""
         self._trust.lose()
         return _translated(error)
-
-
-def _note_rest(connection: Any, record: ConnectionPoolEntry) -> None:
-    record.info["rests_since"] = time.monotonic()
 
 
 def _translated(error: Exception) -> StorageUnavailable | StorageFull:

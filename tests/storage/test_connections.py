@@ -11,6 +11,7 @@ from storage.driver import Statement
 from storage.errors import StorageUnavailable
 
 PID = text("SELECT pg_backend_pid()")
+ALIVE = text("SELECT 1 FROM pg_stat_activity WHERE pid = :pid")
 
 
 def test_a_connection_that_died_at_rest_is_replaced(database_url: str) -> None:
@@ -55,6 +56,25 @@ def test_where_one_was_lost_all_that_rest_are_asked(postgres_url: str, hold: str
         assert not {Statement(PID).rows(each, {})[0][0] for each in (first, second)} & set(pids)
     database.close()
     other.close()
+
+
+@pytest.mark.parametrize("hold", ["transaction", "reading"])
+def test_one_in_use_is_closed_when_it_is_given_back(database: Database, database_url: str, hold: str) -> None:
+    closed = Database(database_url)
+    with getattr(closed, hold)() as connection:
+        ((used,),) = Statement(PID).rows(connection, {})
+        closed.close()
+        assert Statement(PID).rows(connection, {}) == [(used,)]
+    wait_until_gone(database, used)
+
+
+def wait_until_gone(database: Database, pid: int) -> None:
+    with database.reading() as connection:
+        for _ in range(100):
+            if not connection.execute(ALIVE, {"pid": pid}).scalar():
+                return
+            time.sleep(0.05)
+    raise AssertionError(f"the connection {pid} is still open")
 
 
 def test_errors_tell_nothing_of_what_a_statement_was_about(database_url: str) -> None:

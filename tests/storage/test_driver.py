@@ -15,6 +15,7 @@ from storage import lines
 from storage.database import Database
 from storage.driver import Query, Statement
 from storage.errors import StorageUnavailable
+from tests.storage.test_connections import wait_until_gone
 
 DOUBLE = Statement(select(bindparam("number", type_=Integer) * 2))
 MADE = Statement(text("INSERT INTO t VALUES (:a, :b)"))
@@ -59,16 +60,6 @@ async def pid(database: Database) -> int:
 def kill(database_url: str, pids: list[int]) -> None:
     with psycopg.connect(database_url.replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute("SELECT pg_terminate_backend(pid, 5000) FROM unnest(%s::int[]) AS pid", [pids])
-
-
-def gone(database_url: str, pid: int) -> None:
-    """Waits for the server to have let go of this connection."""
-    with psycopg.connect(database_url.replace("+psycopg", ""), autocommit=True) as connection:
-        for _ in range(100):
-            if not connection.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone():
-                return
-            time.sleep(0.05)
-    raise AssertionError(f"the connection {pid} is still open")
 
 
 def test_a_statement_gives_the_same_with_and_without_the_library(run: Run) -> None:
@@ -223,15 +214,15 @@ def test_who_waits_too_long_for_a_line_is_told(run: Run) -> None:
     run(scenario)
 
 
-def test_a_line_in_use_is_closed_after_its_answer_and_none_is_opened_afterwards(run: Run, database_url: str) -> None:
-    async def scenario(database: Database) -> None:
-        asked = asyncio.create_task(ask(database, SLEEP, s=0.2))
+def test_a_line_in_use_is_closed_after_its_answer_and_none_is_opened_then(run: Run, database: Database) -> None:
+    async def scenario(closed: Database) -> None:
+        asked = asyncio.create_task(ask(closed, SLEEP, s=0.2))
         await asyncio.sleep(0.1)
-        database.close()
+        closed.close()
         ((used,),) = await asked
-        await asyncio.to_thread(gone, database_url, used)
+        await asyncio.to_thread(wait_until_gone, database, used)
         with pytest.raises(StorageUnavailable, match="closed"):
-            await pid(database)
+            await pid(closed)
 
     run(scenario)
 
