@@ -138,6 +138,7 @@ class Lines:
 
     def __init__(self, connect: Callable[[], psycopg.Connection[Any]], *, most: int, patience_s: float) -> None:
         self._connect = connect
+        # Our own: what opens can be closed though nobody waits for it any more, which the loop's would forget.
         self._openers = ThreadPoolExecutor(most, thread_name_prefix="lines")
         self._is_open = True
         self._patience_s = patience_s
